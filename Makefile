@@ -1,0 +1,46 @@
+# Each target sets up what it needs: environment, dependencies, models, index.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+# A question may hold quotes and dollar signs: make must neither expand nor quote it.
+override Q := $(value Q)
+export Q
+
+.DELETE_ON_ERROR:
+.PHONY: help setup models ask chat eval test lint clean
+
+help: ## Show what can be made
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+setup: $(READY) ## Make the environment in .venv, with the development extras
+
+$(READY): pyproject.toml constraints.txt
+	@echo "Setting up $(VENV) (about two minutes)" >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) >&2
+	@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' >&2
+	@touch $@
+
+models: $(READY) ## Fetch and convert the models
+	@$(BIN)/rag models pull >&2
+
+ask: $(READY) ## Answer a question: make ask Q="What does PDS do?"
+	@$(BIN)/rag ask -- "$$Q" || test $$? -eq 3
+
+chat: $(READY) ## Open the chat page
+	@$(BIN)/rag chat
+
+eval: ## Evaluate the answers (not yet)
+	@echo "The evaluation is not there yet."
+
+test: models ## Run all tests, with the real models
+	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+lint: $(READY) ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+clean: ## Remove the environment and what tools left behind
+	rm -rf $(VENV) .coverage* .pytest_cache .mypy_cache .ruff_cache build dist

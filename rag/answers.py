@@ -1,0 +1,175 @@
+"""What comes out: passages, quotes and answers, as the types that scripts see in JSON."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from rag.papers import Paper, TitleSource
+from rag.text import readable
+
+RefusalReason = Literal["off_topic", "not_stated", "unsupported", "no_papers"]
+
+REFUSALS: dict[RefusalReason, str] = {
+    "off_topic": "The indexed papers don't say: none of their abstracts is about this.",
+    "not_stated": "The indexed papers don't say: the abstracts nearest to the question don't state it "
+    "(only abstracts were read, not the full papers).",
+    "unsupported": "The indexed papers don't say: no sentence of a draft answer was backed by an abstract "
+    "(only abstracts were read, not the full papers).",
+    "no_papers": "The indexed papers don't say: no paper passes the filters.",
+}
+_COPIED_RUN = 8
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, protected_namespaces=())
+
+
+class Why(_Frozen):
+    """Why a passage was found: its ranks among all papers, and the names that it shares with the question."""
+
+    dense_rank: int | None = None
+    lexical_rank: int | None = None
+    names: tuple[str, ...] = ()
+
+
+class Passage(_Frozen):
+    """A retrieved span: ``text == paper.abstract[start:end]``."""
+
+    paper_id: str
+    title: str
+    text: str
+    start: int
+    end: int
+    score: float
+    why: Why
+
+
+class Citation(_Frozen):
+    """A quote behind an answer: ``quote == paper.abstract[start:end]``. ``n`` numbers papers in order of first use."""
+
+    n: int
+    paper_id: str
+    title: str
+    title_source: TitleSource
+    authors: tuple[str, ...]
+    date: str | None
+    url: str | None
+    quote: str
+    start: int
+    end: int
+
+    @classmethod
+    def of(cls, n: int, paper: Paper, start: int, end: int) -> Citation:
+        return cls(
+            n=n,
+            paper_id=paper.paper_id,
+            title=readable(paper.title),
+            title_source=paper.title_source,
+            authors=paper.authors,
+            date=paper.date,
+            url=paper.url,
+            quote=paper.abstract[start:end],
+            start=start,
+            end=end,
+        )
+
+
+class Sentence(_Frozen):
+    """A sentence of an answer, the papers that it cites and how well their quotes support it, in [0, 1].
+
+    ``quotes`` are the positions of its quotes in the answer's list of citations.
+    """
+
+    text: str
+    citations: tuple[int, ...]
+    quotes: tuple[int, ...]
+    support: float
+
+    @property
+    def marked(self) -> str:
+        """The sentence with its ``[1]`` markers before the full stop."""
+        marks = " " + "".join(f"[{n}]" for n in self.citations) if self.citations else ""
+        body = self.text.rstrip(".!?")
+        return f"{body}{marks}{self.text[len(body) :] or '.'}"
+
+
+class Nearest(_Frozen):
+    """A paper offered beside a refusal."""
+
+    paper_id: str
+    title: str
+    url: str | None
+
+
+class ModelUsed(_Frozen):
+    """The model that wrote the answer; ``sha256`` is that of the published weights, None for weights of the user's own."""
+
+    name: str
+    sha256: str | None
+    pinned: bool
+
+
+class Seconds(_Frozen):
+    """Wall-clock time by stage."""
+
+    retrieve: float = 0.0
+    first_token: float | None = None
+    generate: float = 0.0
+    ground: float = 0.0
+    total: float = 0.0
+
+
+class Answer(_Frozen):
+    """The result of one question. A refusal is a result too: ``refused``, with a reason and the nearest papers."""
+
+    id: str | int | None = None
+    question: str
+    answer: str
+    refused: bool
+    refusal_reason: RefusalReason | None
+    nearest: tuple[Nearest, ...]
+    sentences: tuple[Sentence, ...]
+    citations: tuple[Citation, ...]
+    passages: tuple[Passage, ...]
+    mode: Literal["generated", "extractive"]
+    copied: float
+    draft: str
+    model: ModelUsed | None
+    prompt_sha256: str
+    index_sha256: str
+    settings_sha256: str
+    seconds: Seconds
+
+
+class SearchResult(_Frozen):
+    """Passages for a question, and how sure retrieval is that something in the index is about it, in [0, 1]."""
+
+    id: str | int | None = None
+    question: str
+    confidence: float
+    passages: tuple[Passage, ...]
+    index_sha256: str
+    settings_sha256: str
+
+
+def copied_share(answer: str, abstracts: list[str]) -> float:
+    """The share of an answer's words that lie in runs of eight or more words taken from one of the abstracts."""
+    said = _bare_words(answer)
+    if not said:
+        return 0.0
+    runs = set()
+    for abstract in abstracts:
+        source = _bare_words(abstract)
+        runs |= {tuple(source[i : i + _COPIED_RUN]) for i in range(len(source) - _COPIED_RUN + 1)}
+    copied = set()
+    for i in range(len(said) - _COPIED_RUN + 1):
+        if tuple(said[i : i + _COPIED_RUN]) in runs:
+            copied.update(range(i, i + _COPIED_RUN))
+    return len(copied) / len(said)
+
+
+def _bare_words(text: str) -> list[str]:
+    return re.findall(r"\w+", readable(text).casefold())

@@ -1,0 +1,393 @@
+"""The one public entry: a question goes in, events and an answer come out.
+
+>>> assistant = Assistant(load_settings())            # doctest: +SKIP
+>>> print(assistant.answer("What does PDS do?").answer)  # doctest: +SKIP
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+from rag.answers import (
+    REFUSALS,
+    Answer,
+    Citation,
+    ModelUsed,
+    Nearest,
+    RefusalReason,
+    SearchResult,
+    Seconds,
+    Sentence,
+    copied_share,
+)
+from rag.embedding import Embedder
+from rag.errors import IndexMissing, ModelUnavailable, StorageError, UsageError
+from rag.generation import says_not_stated, tidy, write_draft
+from rag.grounding import Evidence, Grounded, Quote, ground
+from rag.index import IngestReport, PaperIndex, ingest
+from rag.llm import LanguageModel
+from rag.memory_index import MemoryIndex
+from rag.models import ModelStore
+from rag.papers import Paper
+from rag.progress import Progress, silent
+from rag.prompts import Prompt, prompts_sha256
+from rag.readers import pages, read_corpus
+from rag.resources import resource
+from rag.retrieval import Filters, Found, Retriever
+from rag.settings import Settings
+from rag.text import readable
+
+MAX_QUESTION = 4000
+NO_FILTERS = Filters()
+
+
+@dataclass(frozen=True)
+class Working:
+    """The assistant begins a stage: what it is doing, in words a user reads."""
+
+    stage: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the user should know though work goes on, such as falling back to extracted sentences."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Drafting:
+    """The draft so far. Nothing in it is checked; show it as a draft or not at all."""
+
+    text: str
+
+
+Event = Working | Notice | Found | Drafting | Answer
+
+
+class Assistant:
+    """Answers questions from an index. Models and index are opened when first needed and kept."""
+
+    def __init__(self, settings: Settings, progress: Progress = silent):
+        self.settings = settings
+        self._progress = progress
+        self._store = ModelStore.of(settings)
+
+    # What it works with ------------------------------------------------------------------------
+
+    @cached_property
+    def embedder(self) -> Embedder | None:
+        """The embedding model; None if it can't be had, which leaves lexical search."""
+        try:
+            return Embedder.load(self._store, self._progress)
+        except (ModelUnavailable, StorageError) as error:
+            self._embedder_failure = str(error)
+            return None
+
+    @cached_property
+    def index(self) -> PaperIndex | MemoryIndex:
+        """The index, made from the shipped pages (or ``settings.corpus``) if there is none yet.
+
+        :raises IndexMismatch: if it was made with other settings.
+        """
+        try:
+            return PaperIndex.open(self.settings)
+        except IndexMissing:
+            if (self.settings.index_dir / "chroma.sqlite3").is_file():
+                raise
+        if self.embedder is None:
+            return MemoryIndex(read_corpus(*default_corpus(self.settings)), self.settings.chunking.characters)
+        self.ingest()
+        return PaperIndex.open(self.settings)
+
+    @cached_property
+    def model(self) -> LanguageModel:
+        """The language model, fetched and converted if need be. :raises ModelUnavailable: if it can't be had."""
+        weights = self._store.resolve(self.settings.model, self._progress)
+        self._progress(f"Loading {weights.name}")
+        return LanguageModel.load(weights, self.settings.generation, offline=self.settings.offline)
+
+    @property
+    def papers(self) -> list[Paper]:
+        """All indexed papers."""
+        return list(self.index.papers.values())
+
+    @cached_property
+    def _retriever(self) -> Retriever:
+        return Retriever(self.index, self.embedder, self.settings.retrieval)
+
+    # Public ------------------------------------------------------------------------------------
+
+    def ingest(self, paths: Sequence[Path] = (), *, rebuild: bool = False) -> IngestReport:
+        """Bring the index in line with pages or folders of pages; by default with the shipped ones.
+
+        :raises PageError: if a page can't be read; the index is left as it was.
+        :raises ModelUnavailable: if the embedding model can't be had.
+        """
+        places: list[tuple[Path, str | None]] = [(path, None) for path in paths] or [default_corpus(self.settings)]
+        papers: list[Paper] = []
+        scope: list[str] = []
+        for path, label in places:
+            self._progress(f"Reading {path}")
+            papers += read_corpus(path, label)
+            folder = path.expanduser().absolute()
+            scope += [f"{label or folder}/"] if folder.is_dir() else [name for _, name in pages(path, label)]
+        if self.embedder is None:
+            raise ModelUnavailable(self._embedder_failure)
+        report = ingest(
+            self.settings, papers, embedder=self.embedder, scope=scope, rebuild=rebuild, progress=self._progress
+        )
+        for name in ("index", "_retriever"):
+            self.__dict__.pop(name, None)
+        return report
+
+    def select(self, filters: Filters) -> tuple[list[Paper] | None, str | None]:
+        """The papers that filters let through (None for all), and a notice about undated ones left out."""
+        if not filters:
+            return None, None
+        papers, undated = filters.select(self.papers)
+        notice = f"--since left out {undated} papers without a date." if undated else None
+        return papers, notice
+
+    def search(self, question: str, count: int = 10, filters: Filters = NO_FILTERS) -> SearchResult:
+        """The passages of the best ``count`` papers for a question, without any answer.
+
+        :raises UsageError: for a question that can't be one.
+        """
+        question = checked_question(question)
+        among, _ = self.select(filters)
+        found = self._retriever.search(question, count, among)
+        return SearchResult(
+            question=question,
+            confidence=found.confidence,
+            passages=found.passages,
+            index_sha256=self.index.sha256,
+            settings_sha256=self.settings_sha256(filters, count),
+        )
+
+    def answer(self, question: str, filters: Filters = NO_FILTERS) -> Answer:
+        """The answer to one question. :raises RagError: as :meth:`ask`."""
+        for event in self.ask(question, filters):
+            if isinstance(event, Answer):
+                return event
+        raise AssertionError("ask ends with an answer")
+
+    def ask(
+        self, question: str, filters: Filters = NO_FILTERS, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[Event]:
+        """Answer a question, telling what is being done; the last event is the :class:`Answer`.
+
+        :param stopped: asked while the draft is written; once true, what is written so far is checked and shown.
+        :raises UsageError: for a question that can't be one, or a filter for a paper that isn't indexed.
+        :raises ModelUnavailable: in mode "generated", if the model can't be had; mode "auto" falls back.
+        """
+        question = checked_question(question)
+        clock = _Clock()
+        yield Working("Searching")
+        among, notice = self.select(filters)
+        if notice:
+            yield Notice(notice)
+        found = self._retriever.search(question, self.settings.retrieval.papers, among)
+        clock.lap("retrieve")
+        yield found
+        run = _Run(self, question, filters, found, clock)
+        if not found.papers:
+            yield run.refusal("no_papers" if among is not None else "off_topic")
+        elif found.confidence < self.settings.retrieval.min_confidence and among is None:
+            yield run.refusal("off_topic")
+        else:
+            yield from self._compose(run, stopped)
+
+    def settings_sha256(self, filters: Filters = NO_FILTERS, *extra: object) -> str:
+        """Hash over the settings and filters that an answer depends on."""
+        fields = self.settings.model_dump(
+            mode="json", include={"model", "mode", "chunking", "retrieval", "generation", "grounding"}
+        )
+        chosen = [fields, filters.papers, filters.author, filters.since, *extra]
+        return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+    # Stages ------------------------------------------------------------------------------------
+
+    def _compose(self, run: _Run, stopped: Callable[[], bool]) -> Iterator[Event]:
+        if self.settings.mode == "extractive":
+            yield run.extract()
+            return
+        yield Working("Loading the model")
+        try:
+            model = self.model
+        except (ModelUnavailable, StorageError, UsageError) as error:
+            if self.settings.mode == "generated" or isinstance(error, UsageError):
+                raise
+            yield Notice(f"{error} Until then answers are sentences extracted from the abstracts.")
+            run.clock.lap("load")
+            yield run.extract()
+            return
+        run.clock.lap("load")
+        yield Working("Writing")
+        draft = ""
+        for piece in write_draft(run.question, run.found.papers, model, self._prompts["answer"], stopped):
+            if not draft:
+                run.clock.mark("first_token", since="load")
+            draft += piece
+            yield Drafting(draft)
+        run.clock.lap("generate")
+        if says_not_stated(draft):
+            yield run.refusal("not_stated", draft, model)
+            return
+        yield Working("Checking")
+        grounded = ground(tidy(draft), run.evidence, model, self._prompts["check"])
+        run.clock.lap("ground")
+        yield run.generated(draft, grounded, model)
+
+    @cached_property
+    def _prompts(self) -> dict[str, Prompt]:
+        return {name: Prompt.load(name) for name in ("answer", "check")}
+
+
+def checked_question(question: str) -> str:
+    """The question, with its space made single.
+
+    :raises UsageError: if it is empty, too long, or holds control characters.
+    """
+    plain = " ".join(question.split())
+    if not plain:
+        raise UsageError('The question is empty: type one, as in rag ask "What does PDS do?".')
+    if len(plain) > MAX_QUESTION:
+        raise UsageError(f"The question has {len(plain):,} characters and at most {MAX_QUESTION:,} are read: shorten it.")
+    for i, character in enumerate(plain):
+        if not character.isprintable() and not "\u200b" <= character <= "\u200f":
+            raise UsageError(
+                f"The question holds a character that can't be read (U+{ord(character):04X} at position {i + 1}): type it without."
+            )
+    return plain
+
+
+def default_corpus(settings: Settings) -> tuple[Path, str | None]:
+    """What is read when no path is named: ``settings.corpus``, or the shipped pages under the label ``seeds``."""
+    if settings.corpus is not None:
+        return settings.corpus, None
+    try:
+        return resource("seeds"), "seeds"
+    except FileNotFoundError as error:
+        raise UsageError(f"{error}: name the pages to read, as in `rag ingest FOLDER`.") from error
+
+
+class _Clock:
+    """Seconds by stage."""
+
+    def __init__(self) -> None:
+        self._begun = self._last = time.perf_counter()
+        self._laps: dict[str, float] = {}
+
+    def lap(self, stage: str) -> None:
+        now = time.perf_counter()
+        self._laps[stage] = now - self._last
+        self._last = now
+
+    def mark(self, name: str, since: str) -> None:
+        """Time from the question to now, less the stage ``since``, which only the first question pays for."""
+        self._laps[name] = time.perf_counter() - self._begun - self._laps.get(since, 0.0)
+
+    def seconds(self) -> Seconds:
+        known = {name: round(value, 3) for name, value in self._laps.items() if name in Seconds.model_fields}
+        return Seconds(**known, total=round(time.perf_counter() - self._begun, 3))
+
+
+class _Run:
+    """One question on its way to an answer."""
+
+    def __init__(self, assistant: Assistant, question: str, filters: Filters, found: Found, clock: _Clock):
+        self.assistant = assistant
+        self.question = question
+        self.filters = filters
+        self.found = found
+        self.clock = clock
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        return Evidence(self.found.papers, self.assistant.embedder)
+
+    def refusal(self, reason: RefusalReason, draft: str = "", model: LanguageModel | None = None) -> Answer:
+        nearest = tuple(
+            Nearest(paper_id=paper.paper_id, title=readable(paper.title), url=paper.url)
+            for paper in self.found.papers[:3]
+        )
+        return self._answer(REFUSALS[reason], [], draft=draft, model=model, reason=reason, nearest=nearest)
+
+    def generated(self, draft: str, grounded: Sequence[Grounded], model: LanguageModel) -> Answer:
+        least = self.assistant.settings.grounding.min_support
+        kept = [sentence for sentence in grounded if sentence.support >= least]
+        if not kept:
+            return self.refusal("unsupported", draft, model)
+        return self._answer(None, kept, draft=draft, model=model)
+
+    def extract(self) -> Answer:
+        kept = [Grounded(readable(quote.text), (quote,), 1.0) for quote in self.evidence.best(self.question)]
+        self.clock.lap("ground")
+        return self._answer(None, kept, mode="extractive")
+
+    def _answer(
+        self,
+        text: str | None,
+        kept: Sequence[Grounded],
+        *,
+        draft: str = "",
+        model: LanguageModel | None = None,
+        reason: RefusalReason | None = None,
+        nearest: tuple[Nearest, ...] = (),
+        mode: Literal["generated", "extractive"] = "generated",
+    ) -> Answer:
+        citations, sentences = _cite(kept)
+        shown = " ".join(sentence.text for sentence in sentences)
+        assistant = self.assistant
+        return Answer(
+            question=self.question,
+            answer=text or " ".join(sentence.marked for sentence in sentences),
+            refused=reason is not None,
+            refusal_reason=reason,
+            nearest=nearest,
+            sentences=sentences,
+            citations=citations,
+            passages=self.found.passages,
+            mode=mode,
+            copied=round(copied_share(shown, [paper.abstract for paper in self.found.papers]), 4),
+            draft=draft,
+            model=ModelUsed(name=model.weights.name, sha256=model.weights.sha256, pinned=model.weights.pinned)
+            if model
+            else None,
+            prompt_sha256=prompts_sha256(),
+            index_sha256=assistant.index.sha256,
+            settings_sha256=assistant.settings_sha256(self.filters),
+            seconds=self.clock.seconds(),
+        )
+
+
+def _cite(kept: Sequence[Grounded]) -> tuple[tuple[Citation, ...], tuple[Sentence, ...]]:
+    """Number the quoted papers in order of first use, and each sentence with the papers that it rests on."""
+    numbers: dict[str, int] = {}
+    places: dict[tuple[str, int], int] = {}
+    citations: list[Citation] = []
+    sentences: list[Sentence] = []
+
+    def place(quote: Quote) -> int:
+        key = (quote.paper.paper_id, quote.start)
+        if key not in places:
+            n = numbers.setdefault(quote.paper.paper_id, len(numbers) + 1)
+            places[key] = len(citations)
+            citations.append(Citation.of(n, quote.paper, quote.start, quote.end))
+        return places[key]
+
+    for sentence in kept:
+        quotes = [place(quote) for quote in sentence.quotes]
+        cited = tuple(sorted({citations[i].n for i in quotes}))
+        sentences.append(
+            Sentence(text=sentence.text, citations=cited, quotes=tuple(quotes), support=sentence.support)
+        )
+    return tuple(citations), tuple(sentences)

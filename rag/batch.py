@@ -1,0 +1,210 @@
+"""Many questions from JSON lines, one result a line: in order, resumable, and no bad line loses the rest."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from rag.errors import RagError, StorageError, UsageError
+from rag.progress import Progress, silent
+from rag.retrieval import Filters
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One input line that can be worked on."""
+
+    id: str | int
+    question: str
+    filters: Filters
+
+
+@dataclass(frozen=True)
+class BadLine:
+    """One input line that can't, and why."""
+
+    id: str | int
+    message: str
+
+
+def read_requests(lines: Iterable[str]) -> list[Request | BadLine]:
+    """Read a batch: a line is ``{"question": ..., "id": ..., "filters": {"paper", "author", "since"}}``.
+
+    A line without an id gets its line number.
+
+    :raises UsageError: if two lines have the same id; nothing has been done then.
+    """
+    requests = [_request(number, line) for number, line in enumerate(lines, start=1)]
+    seen: dict[str | int, int] = {}
+    for number, request in enumerate(requests, start=1):
+        if request.id in seen:
+            raise UsageError(
+                f"Lines {seen[request.id]} and {number} of the input have the same id {request.id!r}: give each its own."
+            )
+        seen[request.id] = number
+    return requests
+
+
+def _request(number: int, line: str) -> Request | BadLine:
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        return BadLine(number, f"Line {number} is not JSON.")
+    if not isinstance(data, dict):
+        return BadLine(number, f"Line {number} is not a JSON object.")
+    given = data.get("id")
+    id_ = number if given is None else given
+    if isinstance(id_, bool) or not isinstance(id_, str | int):
+        return BadLine(number, f"The id in line {number} is neither a string nor an integer.")
+    question = data.get("question")
+    if not isinstance(question, str):
+        return BadLine(id_, f"Line {number} has no question (a string).")
+    try:
+        return Request(id_, question, _filters(data.get("filters")))
+    except UsageError as error:
+        return BadLine(id_, str(error))
+
+
+def _filters(data: object) -> Filters:
+    if data is None:
+        return Filters()
+    if not isinstance(data, dict) or not data.keys() <= {"paper", "author", "since"}:
+        raise UsageError('"filters" must be an object with "paper", "author" or "since".')
+    paper = data.get("paper") or []
+    papers = [paper] if isinstance(paper, str) else paper
+    texts = [*papers, data.get("author") or "", data.get("since") or ""] if isinstance(papers, list) else [None]
+    if not all(isinstance(text, str) for text in texts):
+        raise UsageError('The values of "filters" must be strings ("paper" may be a list of them).')
+    return Filters(tuple(papers), data.get("author") or None, data.get("since") or None)
+
+
+def run_batch(
+    requests: list[Request | BadLine],
+    work: Callable[[Request], Json],
+    *,
+    output: Path | None,
+    stream: TextIO,
+    is_current: Callable[[Request, Json], bool],
+    progress: Progress = silent,
+) -> int:
+    """Work through a batch; returns the number of lines that ended in an error.
+
+    :param output: where results go; started again, results of the same make are kept and the rest is done.
+        None writes to ``stream``.
+    :param is_current: whether an earlier result is what ``work`` would make of this request now.
+    :raises StorageError: if the output can't be written; what was written so far is whole lines.
+    """
+    kept = _kept(requests, output, is_current) if output else {}
+    failed = 0
+    with _sink(requests, kept, output, stream) as sink:
+        task = f"{len(requests)} questions" + (f", {len(kept)} of them done before" if kept else "")
+        for done, request in enumerate(requests):
+            progress(task, done, len(requests))
+            record = kept.get(request.id)
+            if record is None:
+                record = _result(request, work)
+                failed += "error" in record
+            elif sink.holds(request.id):
+                continue
+            sink.write(record)
+        progress(task, len(requests), len(requests))
+    return failed
+
+
+def _result(request: Request | BadLine, work: Callable[[Request], Json]) -> Json:
+    if isinstance(request, BadLine):
+        return {"id": request.id, "error": {"code": "bad_line", "message": request.message}}
+    try:
+        return work(request) | {"id": request.id}
+    except RagError as error:
+        return {"id": request.id, "error": {"code": error.code, "message": str(error)}}
+
+
+def _kept(
+    requests: list[Request | BadLine], output: Path, is_current: Callable[[Request, Json], bool]
+) -> dict[str | int, Json]:
+    """Earlier results that still hold, by id. A torn last line, errors and anything unreadable are not kept."""
+    asked: Mapping[str | int, Request] = {r.id: r for r in requests if isinstance(r, Request)}
+    kept: dict[str | int, Json] = {}
+    for record in _records(output):
+        request = asked.get(record["id"])
+        if request is not None and "error" not in record and is_current(request, record):
+            kept[request.id] = record
+    return kept
+
+
+def _records(output: Path) -> Iterator[Json]:
+    try:
+        text = output.read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise StorageError(f"{output} can't be read ({error.strerror}): name another --output.") from error
+    for line in text.splitlines(keepends=True):
+        try:
+            record = json.loads(line) if line.endswith("\n") else None
+        except ValueError:
+            continue
+        if isinstance(record, dict) and isinstance(record.get("id"), str | int):
+            yield record
+
+
+class _sink:
+    """Where results are written, a whole line at a time.
+
+    The file is begun anew with the leading results that are kept, in one step, so that a process
+    that is killed at any moment leaves either the old file or a part of the new one.
+    """
+
+    def __init__(
+        self, requests: list[Request | BadLine], kept: dict[str | int, Json], output: Path | None, stream: TextIO
+    ):
+        self._output, self._stream, self._file = output, stream, stream
+        leading: list[Json] = []
+        for request in requests:
+            if request.id not in kept:
+                break
+            leading.append(kept[request.id])
+        self._leading = leading
+        self._held = {record["id"] for record in leading}
+
+    def __enter__(self) -> _sink:
+        if self._output is not None:
+            scratch = self._output.with_name(f".{self._output.name}.new")
+            try:
+                scratch.write_text("".join(map(_line, self._leading)), encoding="utf-8")
+                os.replace(scratch, self._output)
+                self._file = self._output.open("a", encoding="utf-8")
+            except OSError as error:
+                scratch.unlink(missing_ok=True)
+                raise StorageError(
+                    f"{self._output} can't be written ({error.strerror}): name another --output."
+                ) from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not self._stream:
+            self._file.close()
+
+    def holds(self, id_: str | int) -> bool:
+        """Whether the result of this id is in the file already."""
+        return id_ in self._held
+
+    def write(self, record: Json) -> None:
+        try:
+            self._file.write(_line(record))
+            self._file.flush()
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise StorageError(f"The results can't be written ({error.strerror}): make room and start again.") from error
+
+
+def _line(record: Json) -> str:
+    return json.dumps(record, ensure_ascii=False) + "\n"

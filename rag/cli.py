@@ -1,0 +1,395 @@
+"""The ``rag`` command. Data goes to standard output, everything else to standard error."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Optional
+
+import typer
+
+import rag
+from rag.errors import IndexMissing, RagError, UsageError
+from rag.settings import Mode, Settings, load_settings
+from rag.terminal import Terminal
+
+if TYPE_CHECKING:
+    from rag.assistant import Assistant
+    from rag.retrieval import Filters
+
+REFUSED = 3
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="rag",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Ask questions about research papers; every sentence of the answer is backed by an abstract's exact words.",
+    epilog="Start with:  rag ask \"What does PDS do?\"",
+)
+models_app = typer.Typer(help="List, fetch and remove models.", invoke_without_command=True)
+app.add_typer(models_app, name="models")
+terminal = Terminal()
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Model = Annotated[Optional[str], typer.Option("--model", "-m", help="Catalogue name, hub id or local folder.")]
+Input = Annotated[Optional[str], typer.Option("--input", "-i", help='Questions as JSON lines, {"id", "question"}; - is standard input.')]
+Output = Annotated[Optional[Path], typer.Option("--output", "-o", help="Where results go, a line each; started again, it goes on.")]
+PaperOption = Annotated[Optional[list[str]], typer.Option("--paper", "-p", help="Only this paper (id, start of an id, or title); may be repeated.")]
+Author = Annotated[Optional[str], typer.Option("--author", "-a", help="Only papers by this author.")]
+Since = Annotated[Optional[str], typer.Option("--since", help="Only papers since this date: 2023, 2023-05 or 2023-05-17.")]
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        terminal.out(f"rag, version {rag.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def common(
+    debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Options of every command."""
+
+
+@app.command(
+    epilog='Examples:\n\n\n- `rag ask "What does PDS do?"`\n\n- `rag ask --author "Zhendong Wang" --since 2023 "How is diffusion made faster?"`\n\n'
+    "- `rag ask --input questions.jsonl --output answers.jsonl`\n\n- `rag ask --json \"What does PDS do?\" | jq -r .answer`"
+)
+def ask(
+    question: Annotated[Optional[str], typer.Argument(help="What you want to know.")] = None,
+    json_: Json = False,
+    input_: Input = None,
+    output: Output = None,
+    paper: PaperOption = None,
+    author: Author = None,
+    since: Since = None,
+    model: Model = None,
+    mode: Annotated[Optional[str], typer.Option("--mode", help="auto, generated or extractive.")] = None,
+) -> int:
+    """Answer a question; exit status 3 if the papers don't say."""
+    settings = load_settings(model=model, mode=_mode(mode))
+    filters = _filters(paper, author, since)
+    with _assistant(settings) as assistant:
+        if input_ is not None:
+            _only_one(question, input_)
+            return _batch(assistant, input_, output, _ask_line(assistant), "answers", filters)
+        return _ask_one(assistant, _given(question), filters, json_)
+
+
+def _ask_one(assistant: Assistant, question: str, filters: Filters, as_json: bool) -> int:
+    from rag.answers import Answer
+    from rag.assistant import Drafting, Notice, Working
+
+    for event in assistant.ask(question, filters):
+        if isinstance(event, Working):
+            terminal.progress(event.stage)
+        elif isinstance(event, Notice):
+            terminal.note(event.text)
+        elif isinstance(event, Drafting):
+            terminal.draft(event.text)
+        elif isinstance(event, Answer):
+            terminal.done()
+            terminal.out(event.model_dump_json(indent=2)) if as_json else terminal.answer(event)
+            return REFUSED if event.refused else 0
+    return 1
+
+
+@app.command(epilog='Examples:\n\n\n- `rag search "mixture of experts routing"`\n\n- `rag search --json -n 3 "speculative decoding"`')
+def search(
+    question: Annotated[Optional[str], typer.Argument(help="What to look for.")] = None,
+    count: Annotated[int, typer.Option("-n", "--count", min=1, max=100, help="How many papers.")] = 5,
+    json_: Json = False,
+    input_: Input = None,
+    output: Output = None,
+    paper: PaperOption = None,
+    author: Author = None,
+    since: Since = None,
+) -> int:
+    """Find passages, without an answer; shows why each was found."""
+    filters = _filters(paper, author, since)
+    with _assistant(load_settings()) as assistant:
+        if input_ is not None:
+            _only_one(question, input_)
+            return _batch(assistant, input_, output, _search_line(assistant, count), "passages", filters)
+        _, notice = assistant.select(filters)
+        if notice:
+            terminal.note(notice)
+        result = assistant.search(_given(question), count, filters)
+        terminal.done()
+        terminal.out(result.model_dump_json(indent=2)) if json_ else terminal.passages(result)
+        return 0 if result.passages else REFUSED
+
+
+@app.command(epilog='Examples:\n\n\n- `rag papers --author "Weizhu Chen" --since 2023`\n\n- `rag papers 4d2d8a1b`\n\n- `rag papers --json | jq length`')
+def papers(
+    paper: Annotated[Optional[str], typer.Argument(help="Show one paper: its id, the start of it, or its title.")] = None,
+    author: Author = None,
+    since: Since = None,
+    json_: Json = False,
+) -> int:
+    """List the indexed papers, or show one with its abstract."""
+    with _assistant(load_settings()) as assistant:
+        chosen, undated = _filters([paper] if paper else None, author, since).select(assistant.papers)
+        terminal.done()
+        if undated:
+            terminal.note(f"--since left out {undated} papers without a date.")
+        if json_:
+            terminal.out(json.dumps([p.model_dump(mode="json") for p in chosen], ensure_ascii=False, indent=1))
+        elif paper and chosen:
+            terminal.paper(chosen[0])
+        else:
+            terminal.papers(chosen)
+        return 0 if chosen else REFUSED
+
+
+@app.command(epilog="Examples:\n\n\n- `rag ingest`\n\n- `rag ingest ~/pages`\n\n- `rag ingest --rebuild`")
+def ingest(
+    paths: Annotated[Optional[list[Path]], typer.Argument(help="Pages or folders of pages; without any, the five that ship.")] = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild", help="Cut and embed everything anew, as after a change of settings.")] = False,
+) -> int:
+    """Read pages into the index: adds what is new, replaces what changed, drops what is gone."""
+    with _assistant(load_settings()) as assistant:
+        report = assistant.ingest(paths or [], rebuild=rebuild)
+        terminal.done()
+        terminal.out(
+            f"{report.total} papers: {report.added} added, {report.replaced} replaced, {report.removed} removed, "
+            f"{report.unchanged} unchanged."
+        )
+        return 0
+
+
+@models_app.callback(epilog="Examples:\n\n\n- `rag models`\n\n- `rag models pull qwen2.5-coder-0.5b-instruct`\n\n- `rag models remove qwen2.5-coder-0.5b-instruct`")
+def models(context: typer.Context, json_: Json = False) -> int:
+    """List the catalogue: size, licence and what is cached. `pull` and `remove` change that."""
+    if context.invoked_subcommand is None:
+        from rag.catalogue import CATALOGUE
+        from rag.models import ModelStore
+
+        settings = load_settings()
+        store = ModelStore.of(settings)
+        rows = [
+            {
+                "name": spec.name,
+                "kind": spec.kind,
+                "summary": spec.summary,
+                "licence": spec.licence,
+                "sha256": spec.sha256,
+                "fetch_bytes": spec.fetch_bytes,
+                "kept_bytes": spec.kept_bytes,
+                "cached": store.ready(spec) is not None,
+                "default": spec.name == settings.model.lower(),
+            }
+            for spec in CATALOGUE.values()
+        ]
+        terminal.out(json.dumps(rows, indent=1)) if json_ else terminal.models(rows, store.folder)
+    return 0
+
+
+@models_app.command()
+def pull(names: Annotated[Optional[list[str]], typer.Argument(metavar="[NAME]...", help="Without any: the set model and the embedder.")] = None) -> int:
+    """Fetch models, check their SHA-256, and make them ready."""
+    from rag.catalogue import CATALOGUE, EMBEDDER
+    from rag.models import ModelStore, catalogue_model
+
+    settings = load_settings()
+    store = ModelStore.of(settings)
+    wanted = names or [EMBEDDER, *([settings.model] if settings.model.lower() in CATALOGUE else [])]
+    for spec in [catalogue_model(name) for name in wanted]:
+        folder = store.pull(spec, terminal.progress)
+        terminal.done()
+        terminal.out(f"{spec.name} is ready in {folder}")
+    return 0
+
+
+@models_app.command()
+def remove(names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names in the catalogue.")]) -> int:
+    """Delete models from the cache."""
+    from rag.models import ModelStore, catalogue_model
+
+    store = ModelStore.of(load_settings())
+    for spec in [catalogue_model(name) for name in names]:
+        terminal.out(f"{spec.name} removed" if store.remove(spec) else f"{spec.name} was not there")
+    return 0
+
+
+@app.command()
+def doctor() -> int:
+    """Say what is installed, cached and indexed, and what to type next."""
+    from rag.doctor import examine
+
+    findings = examine(load_settings())
+    terminal.findings(findings)
+    return 0 if all(finding.ok is not False for finding in findings) else 1
+
+
+@app.command(epilog="Examples:\n\n\n- `rag chat`\n\n- `rag chat --port 8000 --no-browser`")
+def chat(
+    port: Annotated[Optional[int], typer.Option("--port", min=1, max=65535, help="By default the first free one from 7860.")] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
+    model: Model = None,
+) -> int:
+    """Open the chat page on this machine (127.0.0.1)."""
+    from rag.resources import load_page
+
+    settings = load_settings(model=model)
+    terminal.note("Starting the chat page; Ctrl-C stops it.")
+    load_page().serve(settings, port=port, browser=browser, progress=terminal.progress)
+    return 0
+
+
+# What the commands share ---------------------------------------------------------------------------
+
+
+@contextmanager
+def _assistant(settings: Settings) -> Iterator[Assistant]:
+    from rag.assistant import Assistant
+
+    try:
+        yield Assistant(settings, terminal.progress)
+    finally:
+        terminal.done()
+
+
+def _filters(paper: list[str] | None, author: str | None, since: str | None) -> Filters:
+    from rag.retrieval import Filters
+
+    return Filters(tuple(paper or ()), author, since)
+
+
+def _mode(mode: str | None) -> Mode | None:
+    if mode not in (None, "auto", "generated", "extractive"):
+        raise UsageError(f"There is no mode {mode!r}: use auto, generated or extractive.")
+    return mode  # type: ignore[return-value]
+
+
+def _given(question: str | None) -> str:
+    if question is None:
+        raise UsageError('There is no question: type one, as in rag ask "What does PDS do?", or name a file with --input.')
+    return question
+
+
+def _only_one(question: str | None, input_: str) -> None:
+    if question is not None:
+        raise UsageError(f"Both a question and --input {input_} are given: give one of them.")
+
+
+def _batch(assistant: Assistant, input_: str, output: Path | None, line: Any, noun: str, filters: Filters) -> int:
+    from dataclasses import replace
+
+    from rag.batch import Request, read_requests, run_batch
+
+    try:
+        text = sys.stdin.read() if input_ == "-" else Path(input_).read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{input_} is not UTF-8 text: save it as UTF-8.") from error
+    except OSError as error:
+        raise UsageError(f"{input_} can't be read ({error.strerror}): name a file of JSON lines, or - for standard input.") from error
+    requests = [
+        replace(request, filters=filters) if isinstance(request, Request) and not request.filters else request
+        for request in read_requests(text.removesuffix("\n").split("\n") if text else [])
+    ]
+    work, is_current = line
+    failed = run_batch(
+        requests, work, output=output, stream=sys.stdout, is_current=is_current, progress=terminal.progress
+    )
+    terminal.done()
+    if output:
+        terminal.note(f"{len(requests) - failed} {noun} and {failed} errors are in {output}.")
+    return 1 if failed else 0
+
+
+def _ask_line(assistant: Assistant) -> tuple[Callable[..., dict[str, Any]], Callable[..., bool]]:
+    from rag.prompts import prompts_sha256
+
+    told: set[str] = set()
+
+    def work(request: Any) -> dict[str, Any]:
+        from rag.answers import Answer
+        from rag.assistant import Notice
+
+        for event in assistant.ask(request.question, request.filters):
+            if isinstance(event, Notice) and event.text not in told:
+                told.add(event.text)
+                terminal.note(event.text)
+            if isinstance(event, Answer):
+                return event.model_dump(mode="json")
+        raise AssertionError("ask ends with an answer")
+
+    def is_current(request: Any, record: dict[str, Any]) -> bool:
+        wanted_mode = "extractive" if assistant.settings.mode == "extractive" else "generated"
+        return (
+            record.get("question") == " ".join(request.question.split())
+            and record.get("mode") == wanted_mode
+            and record.get("prompt_sha256") == prompts_sha256()
+            and record.get("index_sha256") == assistant.index.sha256
+            and record.get("settings_sha256") == assistant.settings_sha256(request.filters)
+        )
+
+    return work, is_current
+
+
+def _search_line(assistant: Assistant, count: int) -> tuple[Callable[..., dict[str, Any]], Callable[..., bool]]:
+    def work(request: Any) -> dict[str, Any]:
+        return assistant.search(request.question, count, request.filters).model_dump(mode="json")
+
+    def is_current(request: Any, record: dict[str, Any]) -> bool:
+        return (
+            record.get("question") == " ".join(request.question.split())
+            and record.get("index_sha256") == assistant.index.sha256
+            and record.get("settings_sha256") == assistant.settings_sha256(request.filters, count)
+        )
+
+    return work, is_current
+
+
+def main() -> None:
+    """Run the command and turn every outcome into an exit status."""
+    from typer.main import get_command
+
+    debug = "--debug" in sys.argv[1:]
+    # Wherever it is typed, --debug belongs to the whole command.
+    arguments = (["--debug"] if debug else []) + [a for a in sys.argv[1:] if a != "--debug"]
+    status = 1
+    try:
+        status = get_command(app).main(args=arguments, prog_name="rag", standalone_mode=False) or 0
+        sys.stdout.flush()
+    except RagError as error:
+        if debug:
+            raise
+        terminal.error(str(error))
+        status = error.exit_status
+    except KeyboardInterrupt:
+        terminal.error("Interrupted.")
+        status = INTERRUPTED
+    except BrokenPipeError:
+        # The reader has gone; let Python's own flush at exit find an open sink.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except Exception as error:
+        status = _unexpected(error, debug)
+    finally:
+        terminal.done()
+    sys.exit(status)
+
+
+def _unexpected(error: Exception, debug: bool) -> int:
+    """Usage errors of the command line itself show as they are; anything else is a bug, told in one sentence."""
+    show, status = getattr(error, "show", None), getattr(error, "exit_code", None)
+    if callable(show) and isinstance(status, int):
+        show()
+        return status
+    if type(error).__name__ == "Abort":
+        return INTERRUPTED
+    if debug:
+        raise error
+    terminal.error(f"Something went wrong ({type(error).__name__}: {error}): type it again with --debug to see where.")
+    return 1

@@ -1,0 +1,88 @@
+"""What is installed, cached and indexed, and what to type next."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import sys
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+
+import rag
+from rag.catalogue import CATALOGUE, EMBEDDER
+from rag.errors import RagError
+from rag.index import PaperIndex
+from rag.models import ModelStore
+from rag.settings import Settings, settings_file
+
+_PACKAGES = ("torch", "transformers", "chromadb", "llama-index-core", "gradio")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: fine, wrong, or (None) neither; and what to type about it."""
+
+    ok: bool | None
+    what: str
+    next: str | None = None
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Look at everything that an answer needs. Nothing is fetched, loaded or changed."""
+    file = settings_file()
+    return [
+        Finding(True, f"PaperTrail {rag.__version__} on Python {platform.python_version()}, {platform.platform()}"),
+        _packages(),
+        Finding(None, f"settings: {file}" + ("" if file.is_file() else " (not there: defaults hold)")),
+        *_models(settings),
+        _disk(settings),
+        _index(settings),
+    ]
+
+
+def _packages() -> Finding:
+    found, missing = [], []
+    for name in _PACKAGES:
+        try:
+            found.append(f"{name} {version(name)}")
+        except PackageNotFoundError:
+            missing.append(name)
+    if missing:
+        return Finding(False, f"missing: {', '.join(missing)}", f"{sys.executable} -m pip install {' '.join(missing)}")
+    return Finding(True, ", ".join(found))
+
+
+def _models(settings: Settings) -> list[Finding]:
+    store = ModelStore.of(settings)
+    findings = []
+    for name in (EMBEDDER, settings.model.lower()):
+        spec = CATALOGUE.get(name)
+        if spec is None:
+            findings.append(Finding(None, f"model {settings.model}: yours, unpinned"))
+        elif store.ready(spec):
+            findings.append(Finding(True, f"model {name}, SHA-256 {spec.sha256[:12]}…, in {store.folder / name}"))
+        elif store.size(spec):
+            findings.append(Finding(False, f"model {name} is incomplete", f"rag models pull {name}"))
+        else:
+            size = f"{spec.fetch_bytes / 1e9:.1f} GB"
+            findings.append(Finding(None, f"model {name} is not here yet ({size} to fetch)", f"rag models pull {name}"))
+    return findings
+
+
+def _disk(settings: Settings) -> Finding:
+    folder = settings.models_dir
+    while not folder.exists():
+        folder = folder.parent
+    return Finding(None, f"{shutil.disk_usage(folder).free / 1e9:.0f} GB free for models in {settings.models_dir}")
+
+
+def _index(settings: Settings) -> Finding:
+    if not (settings.index_dir / "chroma.sqlite3").is_file():
+        return Finding(None, f"no index in {settings.index_dir} yet", "rag ingest")
+    try:
+        index = PaperIndex.open(settings)
+        count, sha256 = len(index.papers), index.sha256
+        index.close()
+    except RagError as error:
+        return Finding(False, str(error))
+    return Finding(True, f"index of {count} papers, hash {sha256[:12]}…, in {settings.index_dir}", 'rag ask "…" or rag chat')

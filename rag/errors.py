@@ -1,0 +1,61 @@
+"""What can go wrong, each with the sentence that a user reads and what to do about it."""
+
+
+class RagError(Exception):
+    """Base of every error that reaches a user: one sentence that says what is wrong and what to type.
+
+    ``code`` is the stable name that scripts see in batch output, ``exit_status`` what the command
+    line ends with.
+    """
+
+    code = "failure"
+    exit_status = 1
+
+
+class UsageError(RagError):
+    """The request itself is at fault: an empty question, a bad date, a file that is not there."""
+
+    code = "usage"
+    exit_status = 2
+
+
+class PageError(RagError):
+    """A page of the corpus can't be read; the message names the file and, where it is known, the line."""
+
+    code = "page"
+
+
+class IndexMissing(RagError):
+    """There is no index, or it was left half-made."""
+
+    code = "index_missing"
+
+
+class IndexMismatch(RagError):
+    """The index was made with another embedding model or other chunking than are now set."""
+
+    code = "index_mismatch"
+
+
+class ModelUnavailable(RagError):
+    """No source could deliver the weights, or they could not be loaded."""
+
+    code = "model_unavailable"
+
+
+class HashMismatch(ModelUnavailable):
+    """Weights arrived that are not the pinned ones; what was fetched has been deleted."""
+
+    code = "hash_mismatch"
+
+
+class StorageError(RagError):
+    """The disk is full, or a folder can't be written."""
+
+    code = "storage"
+
+
+class SettingsError(UsageError):
+    """A setting is unknown or out of its range."""
+
+    code = "settings"

@@ -1,0 +1,350 @@
+"""The index: papers and their passages in one persistent Chroma database.
+
+Two collections: ``papers`` (whole abstracts, with all that is known of a paper) and ``passages``
+(LlamaIndex nodes). A paper is written after its passages, so a paper that is there is complete, and
+an ingest that was stopped goes on where it stopped. What the index was made with is recorded in
+the ``papers`` collection.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from filelock import FileLock
+
+from rag.catalogue import CATALOGUE, EMBEDDER
+from rag.embedding import Embedder, Vectors
+from rag.errors import IndexMismatch, IndexMissing, StorageError
+from rag.papers import Paper, Source, join_papers, join_sources
+from rag.progress import Progress, silent
+from rag.settings import Settings
+
+if TYPE_CHECKING:
+    from chromadb.api import ClientAPI
+    from chromadb.api.models.Collection import Collection
+
+T = TypeVar("T")
+
+_SCHEMA = 1
+_BATCH = 32
+_REBUILD = "`rag ingest --rebuild`"
+
+
+@dataclass(frozen=True)
+class IngestReport:
+    """What an ingest did, in papers."""
+
+    added: int = 0
+    replaced: int = 0
+    removed: int = 0
+    unchanged: int = 0
+    total: int = 0
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.added or self.replaced or self.removed)
+
+
+@dataclass(frozen=True)
+class StoredPassage:
+    """A passage as the index holds it: ``text == paper.abstract[start:end]``."""
+
+    paper_id: str
+    start: int
+    end: int
+    text: str
+
+
+class PaperIndex:
+    """An open index. Use :meth:`open` to read one and :func:`ingest` to change one."""
+
+    def __init__(self, client: ClientAPI, settings: Settings):
+        self._client = client
+        self._settings = settings
+        self._papers: Collection = client.get_collection("papers", embedding_function=None)
+        self._passages: Collection = client.get_collection("passages", embedding_function=None)
+
+    @classmethod
+    def open(cls, settings: Settings) -> PaperIndex:
+        """Open the index for reading.
+
+        :raises IndexMissing: if there is none, it is damaged, or an ingest was stopped half-way.
+        :raises IndexMismatch: if it was made with another embedding model or other chunking.
+        """
+        if not (settings.index_dir / "chroma.sqlite3").is_file():
+            raise IndexMissing(f"There is no index in {settings.index_dir} yet: type `rag ingest`.")
+        try:
+            index = cls(_client(settings.index_dir), settings)
+            recorded = index.recorded
+        except Exception as error:  # Chroma raises whatever its database, its Rust core or pydantic raise
+            raise IndexMissing(
+                f"The index in {settings.index_dir} can't be opened ({type(error).__name__}): type {_REBUILD}."
+            ) from error
+        _check(recorded, settings)
+        if not recorded.get("index_sha256"):
+            raise IndexMissing(f"The index in {settings.index_dir} is half-made: type `rag ingest` to finish it.")
+        return index
+
+    def close(self) -> None:
+        """Let go of the database's files."""
+        self._client.close()  # type: ignore[attr-defined]
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What the index was made with: schema, embedding model and its hash, chunking, and its own hash."""
+        return dict(self._papers.metadata or {})
+
+    @property
+    def sha256(self) -> str:
+        """Hash over all papers and over how they were cut and embedded."""
+        return str(self.recorded["index_sha256"])
+
+    @cached_property
+    def papers(self) -> dict[str, Paper]:
+        """All papers by id, in the order of their first source."""
+        found = self._papers.get(include=["documents", "metadatas"])
+        papers = [
+            Paper(abstract=abstract, **json.loads(str(metadata["paper"])))
+            for abstract, metadata in zip(found["documents"] or [], found["metadatas"] or [], strict=True)
+        ]
+        papers.sort(key=lambda paper: (paper.sources[0].file, paper.sources[0].start))
+        return {paper.paper_id: paper for paper in papers}
+
+    @cached_property
+    def passages(self) -> list[StoredPassage]:
+        """All passages, in the order of their papers."""
+        found = self._passages.get(include=["documents", "metadatas"])
+        passages = [
+            StoredPassage(str(metadata["paper_id"]), int(metadata["start"]), int(metadata["end"]), text)  # type: ignore[arg-type]
+            for text, metadata in zip(found["documents"] or [], found["metadatas"] or [], strict=True)
+        ]
+        order = {paper_id: i for i, paper_id in enumerate(self.papers)}
+        return sorted(passages, key=lambda p: (order[p.paper_id], p.start))
+
+    def nearest(self, vector: Vectors, count: int, paper_ids: Sequence[str] | None = None) -> list[tuple[str, int, float]]:
+        """The passages nearest to a unit vector: ``(paper_id, start, cosine)``, best first; of these papers alone, if given."""
+        from llama_index.core.vector_stores import FilterOperator, MetadataFilter, MetadataFilters, VectorStoreQuery
+
+        query = VectorStoreQuery(query_embedding=vector.tolist(), similarity_top_k=count)
+        if paper_ids is not None:
+            only = MetadataFilter(key="paper_id", operator=FilterOperator.IN, value=list(paper_ids))
+            query.filters = MetadataFilters(filters=[only])
+        result = self._store.query(query)
+        return [
+            # LlamaIndex reports exp(-distance), and Chroma's cosine distance is 1 - cosine.
+            (str(node.metadata["paper_id"]), int(node.metadata["start"]), 1 + math.log(max(similarity, 1e-9)))
+            for node, similarity in zip(result.nodes or [], result.similarities or [], strict=True)
+        ]
+
+    @cached_property
+    def _store(self) -> Any:
+        from llama_index.vector_stores.chroma import ChromaVectorStore
+
+        return ChromaVectorStore(chroma_collection=self._passages)
+
+    # Writing -----------------------------------------------------------------------------------
+
+    def _digests(self) -> dict[str, str]:
+        found = self._papers.get(include=["metadatas"])
+        return {
+            id_: str(metadata["digest"]) for id_, metadata in zip(found["ids"], found["metadatas"] or [], strict=True)
+        }
+
+    def _record(self, **values: str) -> None:
+        self._papers.modify(metadata=self.recorded | values)
+
+    def _delete(self, paper_ids: Sequence[str]) -> None:
+        # Papers first: one without passages would be believed complete.
+        for part in _parts(paper_ids, 1000):
+            self._papers.delete(ids=list(part))
+            self._passages.delete(where={"paper_id": {"$in": list(part)}})  # type: ignore[dict-item]
+
+    def _write(self, papers: Sequence[Paper], embedder: Embedder) -> None:
+        import numpy as np
+        from llama_index.core.schema import MetadataMode
+
+        from rag.chunking import PassageParser, as_document
+
+        parser = PassageParser(characters=self._settings.chunking.characters)
+        nodes = parser.get_nodes_from_documents([as_document(paper) for paper in papers])
+        vectors = embedder([node.get_content(MetadataMode.EMBED) for node in nodes])
+        for node, vector in zip(nodes, vectors, strict=True):
+            node.embedding = vector.tolist()
+        self._store.add(nodes)
+        owners = np.array([node.metadata["paper_id"] for node in nodes])
+        self._papers.add(
+            ids=[paper.paper_id for paper in papers],
+            documents=[paper.abstract for paper in papers],
+            metadatas=[
+                {"paper": paper.model_dump_json(exclude={"abstract"}), "digest": paper.digest} for paper in papers
+            ],
+            # A paper stands at the middle of its passages.
+            embeddings=[vectors[owners == paper.paper_id].mean(axis=0).tolist() for paper in papers],
+        )
+
+
+def ingest(
+    settings: Settings,
+    papers: Iterable[Paper],
+    *,
+    embedder: Embedder,
+    scope: Sequence[str] | None = None,
+    rebuild: bool = False,
+    progress: Progress = silent,
+) -> IngestReport:
+    """Bring the index in line with what was read.
+
+    :param papers: the papers that were read.
+    :param scope: the files, and folders ending in ``/``, that they were read from: papers known only
+        from there and not among ``papers`` are dropped. None means that ``papers`` is everything.
+    :param rebuild: cut and embed every paper again, in a new database that replaces the old one when it is done.
+    :raises IndexMismatch: if the index was made otherwise than the settings say and ``rebuild`` is false.
+    :raises StorageError: if the index can't be written.
+    """
+    folder = settings.index_dir
+    with _storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.parent / f".{folder.name}.lock"):
+            known = _known(settings, rebuild)
+            wanted = _wanted(known, papers, scope)
+            if not rebuild:
+                return _update(folder, settings, wanted, embedder, progress)
+            fresh = folder.with_name(f".making-{folder.name}")
+            shutil.rmtree(fresh, ignore_errors=True)  # left by a process that was killed; we hold the lock
+            try:
+                _update(fresh, settings, wanted, embedder, progress)
+                shutil.rmtree(folder, ignore_errors=True)
+                os.replace(fresh, folder)
+            finally:
+                shutil.rmtree(fresh, ignore_errors=True)
+            return IngestReport(replaced=len(wanted), removed=len(known.keys() - wanted.keys()), total=len(wanted))
+
+
+def _update(folder: Path, settings: Settings, wanted: dict[str, Paper], embedder: Embedder, progress: Progress) -> IngestReport:
+    with closing(_open_to_write(folder, settings)) as index:
+        return _bring_in_line(index, wanted, embedder, progress)
+
+
+def _bring_in_line(index: PaperIndex, wanted: dict[str, Paper], embedder: Embedder, progress: Progress) -> IngestReport:
+    stored = index._digests()
+    gone = [paper_id for paper_id in stored if paper_id not in wanted]
+    changed = [paper for paper in wanted.values() if stored.get(paper.paper_id) != paper.digest]
+    replaced = [paper.paper_id for paper in changed if paper.paper_id in stored]
+    report = IngestReport(len(changed) - len(replaced), len(replaced), len(gone), len(wanted) - len(changed), len(wanted))
+    if report.changed or not index.recorded.get("index_sha256"):
+        index._record(index_sha256="")
+        index._delete(gone)
+        task = f"Indexing {len(changed)} papers"
+        progress(task, 0, len(changed))
+        done = 0
+        for part in _parts(changed, _BATCH):
+            # Passages of a paper that was stopped half-way are there without it.
+            index._delete([paper.paper_id for paper in part])
+            index._write(part, embedder)
+            done += len(part)
+            progress(task, done, len(changed))
+        index._record(index_sha256=_index_hash(index))
+    return report
+
+
+def _wanted(known: dict[str, Paper], read: Iterable[Paper], scope: Sequence[str] | None) -> dict[str, Paper]:
+    """What the index should hold: known papers less their sources in scope, joined with what was read."""
+    wanted: dict[str, Paper] = {}
+    for paper in known.values() if scope is not None else ():
+        kept = [source for source in paper.sources if not _in_scope(source, scope or ())]
+        if kept:
+            wanted[paper.paper_id] = join_sources(paper, kept)
+    for paper in read:
+        other = wanted.get(paper.paper_id)
+        wanted[paper.paper_id] = join_papers(other, paper) if other else paper
+    return wanted
+
+
+def _in_scope(source: Source, scope: Sequence[str]) -> bool:
+    return any(source.file == place or (place.endswith("/") and source.file.startswith(place)) for place in scope)
+
+
+def _known(settings: Settings, rebuild: bool) -> dict[str, Paper]:
+    if not (settings.index_dir / "chroma.sqlite3").is_file():
+        return {}
+    try:
+        with closing(PaperIndex(_client(settings.index_dir), settings)) as index:
+            if not rebuild:
+                _check(index.recorded, settings)
+            return index.papers
+    except IndexMismatch:
+        raise
+    except Exception as error:
+        if rebuild:  # beyond reading; the pages are read anew
+            return {}
+        raise IndexMissing(
+            f"The index in {settings.index_dir} can't be opened ({type(error).__name__}): type {_REBUILD}."
+        ) from error
+
+
+def _open_to_write(folder: Path, settings: Settings) -> PaperIndex:
+    client = _client(folder)
+    # Passages first: an index is recognised by its papers.
+    configuration: Any = {"hnsw": {"space": "cosine"}}
+    client.get_or_create_collection("passages", embedding_function=None, configuration=configuration)
+    client.get_or_create_collection(
+        "papers", embedding_function=None, configuration=configuration, metadata=_made_with(settings)
+    )
+    return PaperIndex(client, settings)
+
+
+def _made_with(settings: Settings) -> dict[str, Any]:
+    return {
+        "schema": _SCHEMA,
+        "embedding_model": EMBEDDER,
+        "embedding_sha256": CATALOGUE[EMBEDDER].sha256,
+        "chunk_characters": settings.chunking.characters,
+    }
+
+
+def _check(recorded: dict[str, Any], settings: Settings) -> None:
+    for name, now in _made_with(settings).items():
+        then = recorded.get(name)
+        if then != now:
+            raise IndexMismatch(
+                f"The index in {settings.index_dir} was made with {name} {then}, and {now} is set: type {_REBUILD}, "
+                f"or set it back."
+            )
+
+
+def _index_hash(index: PaperIndex) -> str:
+    made_with = {name: value for name, value in index.recorded.items() if name != "index_sha256"}
+    content = json.dumps([made_with, sorted(index._digests().items())], sort_keys=True)
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
+def _client(folder: Path) -> ClientAPI:
+    import chromadb
+
+    return chromadb.PersistentClient(str(folder), settings=chromadb.Settings(anonymized_telemetry=False))
+
+
+def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for i in range(0, len(items), size):
+        yield items[i : i + size]
+
+
+@contextmanager
+def _storage_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"The index in {folder} can't be written ({error.strerror or error}): make room or mend its permissions, or set "
+            f"RAG_DATA_DIR to another folder."
+        ) from error

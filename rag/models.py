@@ -1,0 +1,204 @@
+"""The models on this machine: fetched, checked, converted once, and found again.
+
+Each ready model is a folder with a manifest that ties it to the SHA-256 of the published file; it
+appears under its name only when it is complete.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from rag.catalogue import CATALOGUE, ModelSpec
+from rag.errors import ModelUnavailable, StorageError, UsageError
+from rag.fetch import fetch
+from rag.progress import Progress, silent
+from rag.settings import Settings
+
+_MANIFEST = "papertrail.json"
+_MARGIN = 64 << 20
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A model that is ready to load. ``source`` is a folder, or a hub id for transformers to resolve."""
+
+    name: str
+    source: str
+    sha256: str | None
+    """SHA-256 of the published weight file; None for weights that the user brings."""
+    pinned: bool
+
+
+@dataclass(frozen=True)
+class ModelStore:
+    """The folder of ready models."""
+
+    folder: Path
+    weights_dir: Path | None = None
+    offline: bool = False
+
+    @classmethod
+    def of(cls, settings: Settings) -> ModelStore:
+        return cls(settings.models_dir, settings.weights_dir, settings.offline)
+
+    def ready(self, spec: ModelSpec) -> Path | None:
+        """The folder of a model that can be loaded as it is, or None."""
+        folder = self.folder / spec.name
+        try:
+            manifest = json.loads((folder / _MANIFEST).read_text())
+            whole = manifest["sha256"] == spec.sha256 and all(
+                (folder / name).stat().st_size == size for name, size in manifest["files"].items()
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+        return folder if whole else None
+
+    def size(self, spec: ModelSpec) -> int:
+        """Bytes that a model takes on disk now."""
+        folder = self.folder / spec.name
+        return sum(p.stat().st_size for p in folder.rglob("*") if p.is_file()) if folder.is_dir() else 0
+
+    def pull(self, spec: ModelSpec, progress: Progress = silent) -> Path:
+        """Make a model ready if it isn't: fetch, check, convert. Returns its folder.
+
+        :raises ModelUnavailable: if it can't be had.
+        :raises StorageError: if the disk is too full or the cache can't be written. Nothing half-made stays.
+        """
+        folder = self.ready(spec)
+        if folder:
+            return folder
+        with _storage_errors(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with self._lock(spec, progress):
+                return self.ready(spec) or self._make(spec, progress)
+
+    def remove(self, spec: ModelSpec) -> bool:
+        """Delete a model from the disk; False if it wasn't there."""
+        folder = self.folder / spec.name
+        if not folder.exists():
+            return False
+        with _storage_errors(self.folder), self._lock(spec, silent):
+            shutil.rmtree(folder)
+        return True
+
+    def resolve(self, name: str, progress: Progress = silent) -> Weights:
+        """The weights that a ``--model`` value means: a catalogue name, a local folder, or a hub id.
+
+        :raises UsageError: if it is none of these.
+        """
+        spec = CATALOGUE.get(name.lower())
+        if spec is not None:
+            if spec.kind != "generator":
+                raise UsageError(f"{spec.name} embeds text and can't write answers: `rag models` lists those that can.")
+            return Weights(spec.name, str(self.pull(spec, progress)), spec.sha256, pinned=True)
+        folder = Path(name).expanduser()
+        if folder.is_dir():
+            if not (folder / "config.json").is_file():
+                raise UsageError(f"{folder} has no config.json: name a folder that transformers can load a model from.")
+            return Weights(folder.name, str(folder), None, pinned=False)
+        if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+            return Weights(name, name, None, pinned=False)
+        raise UsageError(
+            f"There is no model {name!r}: use one of {', '.join(generators())}, a hub id such as ORG/NAME, or a folder."
+        )
+
+    def _make(self, spec: ModelSpec, progress: Progress) -> Path:
+        needed = spec.fetch_bytes + (spec.kept_bytes if spec.format == "gguf" else 0) + _MARGIN
+        free = shutil.disk_usage(self.folder).free
+        if free < needed:
+            raise StorageError(
+                f"{spec.name} needs {needed / 1e9:.1f} GB while it is made ready and {self.folder} has {free / 1e9:.1f} GB "
+                f"free: make room, or set RAG_CACHE_DIR to a folder on another disk."
+            )
+        scratch = self.folder / f".making-{spec.name}"
+        shutil.rmtree(scratch, ignore_errors=True)  # left by a process that was killed; we hold the lock
+        fetched = scratch / "fetched"
+        fetched.mkdir(parents=True)
+        try:
+            fetch(spec, fetched, weights_dir=self.weights_dir, offline=self.offline, progress=progress)
+            made = fetched
+            if spec.format == "gguf":
+                made = scratch / "converted"
+                progress(f"Converting {spec.name}, once")
+                _convert(fetched / spec.weights, made)
+            files = {str(p.relative_to(made)): p.stat().st_size for p in sorted(made.rglob("*")) if p.is_file()}
+            manifest = {"name": spec.name, "sha256": spec.sha256, "licence": spec.licence, "files": files}
+            (made / _MANIFEST).write_text(json.dumps(manifest, indent=1))
+            target = self.folder / spec.name
+            shutil.rmtree(target, ignore_errors=True)
+            os.replace(made, target)
+            return target
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    @contextmanager
+    def _lock(self, spec: ModelSpec, progress: Progress) -> Iterator[None]:
+        lock = FileLock(self.folder / f".{spec.name}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            progress(f"Waiting for another process that makes {spec.name} ready")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def generators() -> list[str]:
+    """Catalogue names of the models that write answers."""
+    return [spec.name for spec in CATALOGUE.values() if spec.kind == "generator"]
+
+
+def catalogue_model(name: str) -> ModelSpec:
+    """The catalogue's entry of this name. :raises UsageError: if there is none."""
+    try:
+        return CATALOGUE[name.lower()]
+    except KeyError:
+        raise UsageError(f"There is no model {name!r} in the catalogue: it has {', '.join(CATALOGUE)}.") from None
+
+
+def _convert(gguf: Path, folder: Path) -> None:
+    """Dequantise a GGUF file into a folder that loads in seconds: bfloat16 safetensors and the tokenizer."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from rag.quiet import quiet_transformers
+
+    with quiet_transformers():
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+            model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
+        except (ValueError, KeyError, RuntimeError, ImportError) as error:
+            raise ModelUnavailable(f"{gguf.name} could not be converted ({error}): update transformers.") from error
+        # The weights are plain numbers from here on; these would make the next load look for a quantizer.
+        model.hf_quantizer = None
+        model.is_quantized = False
+        if hasattr(model.config, "quantization_config"):
+            del model.config.quantization_config
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
+
+
+@contextmanager
+def _storage_errors(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise StorageError(f"The disk of {folder} is full: make room, or set RAG_CACHE_DIR to another disk.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+            raise StorageError(
+                f"{folder} can't be written ({error.strerror}): mend its permissions, or set RAG_CACHE_DIR to a folder "
+                f"of your own."
+            ) from error
+        raise

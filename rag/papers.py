@@ -1,0 +1,234 @@
+"""What a paper is, and how the records read from pages become papers."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from rag.errors import PageError
+
+TitleSource = Literal["page", "catalogue", "derived"]
+_TITLE_RANK: dict[TitleSource, int] = {"page": 0, "catalogue": 1, "derived": 2}
+_DERIVED_WORDS = 10
+
+ARXIV_ID = re.compile(r"(?<![\d.])(?:arxiv\s*:\s*|arxiv\.org/(?:abs|pdf)/)(\d{4}\.\d{4,5})(?:v\d+)?", re.IGNORECASE)
+_URL = re.compile(r"https?://[^\s<>\"{}\\^`|]+")
+
+
+class Source(BaseModel):
+    """One place where a paper was read: ``text[start:end]`` of the file is its abstract."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: str
+    start: int
+    end: int
+    record: int
+    """Number of the record on its page, from 1."""
+
+
+class Paper(BaseModel):
+    """A paper as the index keeps it. Offsets into ``abstract`` are Unicode code points."""
+
+    model_config = ConfigDict(frozen=True)
+
+    paper_id: str
+    title: str
+    title_source: TitleSource
+    abstract: str
+    authors: tuple[str, ...] = ()
+    authors_complete: bool = True
+    """False where the page abbreviates the list with "et al."."""
+    listed_on: tuple[str, ...] = ()
+    """Owners of the author pages that list this paper: authors too, even after "et al."."""
+    affiliations: tuple[str, ...] = ()
+    date: str | None = None
+    """YYYY, YYYY-MM or YYYY-MM-DD; None where neither the page nor an arXiv id gives a year."""
+    date_text: str | None = None
+    """The date as the page prints it."""
+    category: str | None = None
+    code: bool | None = None
+    """Whether the page flags published code; None where it says nothing either way."""
+    url: str | None = None
+    """Where the paper can be read, if known."""
+    links: tuple[str, ...] = ()
+    """Links in the abstract."""
+    sources: tuple[Source, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over all that is stored: differs whenever the paper must be written again."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
+    def has_author(self, name: str) -> bool:
+        """Whether every word of ``name`` occurs in one author's name (or in a page owner's)."""
+        wanted = _fold(name).split()
+        return any(
+            all(any(part.startswith(word) for part in _fold(author).split()) for word in wanted)
+            for author in self.authors + self.listed_on
+        )
+
+
+@dataclass(frozen=True)
+class Record:
+    """One abstract as a reader found it, before pages are joined."""
+
+    source: Source
+    abstract: str
+    title: str | None = None
+    authors: tuple[str, ...] = ()
+    authors_complete: bool = True
+    listed_on: str | None = None
+    affiliations: tuple[str, ...] = ()
+    date: str | None = None
+    date_text: str | None = None
+    category: str | None = None
+    code: bool | None = None
+    arxiv: str | None = None
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Published titles of abstracts whose page has none (``titles.json`` beside the pages)."""
+
+    entries: tuple[dict[str, str], ...] = field(default=())
+
+    @classmethod
+    def load(cls, path: Path) -> Catalogue:
+        """Read ``titles.json``: a list of objects with ``title``, ``begins`` or ``paper_id``, and ``arxiv``.
+
+        :raises PageError: if the file is not such a list.
+        """
+        try:
+            entries = json.loads(path.read_text(encoding="utf-8"))
+            if not all(entry["title"] and (entry.get("begins") or entry.get("paper_id")) for entry in entries):
+                raise ValueError("an entry lacks a title, or what its abstract begins with")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise PageError(f"{path} is not a list of titles ({error}): mend it or delete it.") from error
+        return cls(tuple(entries))
+
+    def find(self, abstract: str) -> dict[str, str] | None:
+        """The entry of this abstract. An entry's ``paper_id`` decides where it has one: openings repeat."""
+        key = paper_id(abstract)
+        for entry in self.entries:
+            if entry["paper_id"] == key if "paper_id" in entry else abstract.startswith(entry["begins"]):
+                return entry
+        return None
+
+
+def paper_id(abstract: str) -> str:
+    """Identity of a paper: 16 hex digits of the SHA-256 of its abstract, blind to case, spacing and Unicode form."""
+    normal = " ".join(unicodedata.normalize("NFKC", abstract).casefold().split())
+    return hashlib.sha256(normal.encode()).hexdigest()[:16]
+
+
+def papers_from(records: Iterable[Record], catalogue: Catalogue | None = None) -> list[Paper]:
+    """Join records that have the same abstract into papers, in the order in which they were read.
+
+    What one page leaves out another may give; a title printed on a page beats one from the
+    catalogue, and that beats one derived from the abstract.
+    """
+    joined: dict[str, Paper] = {}
+    for record in records:
+        paper = _paper(record, catalogue or Catalogue())
+        known = joined.get(paper.paper_id)
+        joined[paper.paper_id] = _join(known, paper) if known else paper
+    return list(joined.values())
+
+
+def join_sources(paper: Paper, sources: Sequence[Source]) -> Paper:
+    """The paper with these sources, sorted and without repeats."""
+    unique = {(s.file, s.start): s for s in sources}
+    return paper.model_copy(update={"sources": tuple(unique[key] for key in sorted(unique))})
+
+
+def join_papers(first: Paper, second: Paper) -> Paper:
+    """Two readings of the same paper, joined."""
+    return _join(first, second)
+
+
+def _paper(record: Record, catalogue: Catalogue) -> Paper:
+    title, title_source, arxiv = record.title, "page", record.arxiv
+    if not title:
+        entry = catalogue.find(record.abstract)
+        if entry:
+            title, title_source, arxiv = entry["title"], "catalogue", arxiv or entry.get("arxiv")
+        else:
+            title, title_source = derived_title(record.abstract), "derived"
+    match = ARXIV_ID.search(record.abstract)
+    arxiv = arxiv or (match.group(1) if match else None)
+    return Paper(
+        paper_id=paper_id(record.abstract),
+        title=title,
+        title_source=title_source,  # type: ignore[arg-type]
+        abstract=record.abstract,
+        authors=record.authors,
+        authors_complete=record.authors_complete,
+        listed_on=(record.listed_on,) if record.listed_on else (),
+        affiliations=record.affiliations,
+        date=record.date or (arxiv_date(arxiv) if arxiv else None),
+        date_text=record.date_text,
+        category=record.category,
+        code=record.code,
+        url=f"https://arxiv.org/abs/{arxiv}" if arxiv else None,
+        links=find_links(record.abstract),
+        sources=(record.source,),
+    )
+
+
+def _join(first: Paper, second: Paper) -> Paper:
+    best = min(first, second, key=lambda paper: _TITLE_RANK[paper.title_source])
+    fuller = first if first.authors else second
+    # Two prints of one abstract may differ in case or spacing; the offsets of quotes need one of them.
+    return first.model_copy(
+        update={
+            "title": best.title,
+            "title_source": best.title_source,
+            "authors": fuller.authors,
+            "authors_complete": fuller.authors_complete,
+            "listed_on": tuple(dict.fromkeys(first.listed_on + second.listed_on)),
+            "affiliations": first.affiliations or second.affiliations,
+            "date": first.date or second.date,
+            "date_text": first.date_text or second.date_text,
+            "category": first.category or second.category,
+            "code": first.code if first.code is not None else second.code,
+            "url": first.url or second.url,
+            "links": first.links or second.links,
+            "sources": join_sources(first, first.sources + second.sources).sources,
+        }
+    )
+
+
+def derived_title(abstract: str) -> str:
+    """A stand-in for a title nobody knows, marked as such: the abstract's first words in brackets."""
+    words = abstract.split()
+    return f"[untitled] {' '.join(words[:_DERIVED_WORDS])}{'…' if len(words) > _DERIVED_WORDS else ''}"
+
+
+def arxiv_date(arxiv: str) -> str | None:
+    """The month in which an arXiv id was given out, as YYYY-MM (ids since April 2007)."""
+    year, month = int(arxiv[:2]), int(arxiv[2:4])
+    return f"20{year:02d}-{month:02d}" if 1 <= month <= 12 else None
+
+
+def find_links(text: str) -> tuple[str, ...]:
+    """The web links in a text, without the punctuation that follows them."""
+    links = []
+    for link in _URL.findall(text):
+        if "(" not in link:
+            link = link.split(")")[0]
+        links.append(link.rstrip(".,;:!?'"))
+    return tuple(dict.fromkeys(links))
+
+
+def _fold(text: str) -> str:
+    plain = unicodedata.normalize("NFKD", text.replace("-", " ").replace(".", " "))
+    return "".join(c for c in plain if not unicodedata.combining(c)).casefold()

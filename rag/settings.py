@@ -1,0 +1,123 @@
+"""One typed tree of settings: defaults < settings file < environment < flags.
+
+The file is ``settings.toml`` in the platform's configuration folder (or under ``RAG_HOME``); the
+environment uses ``RAG_`` and ``__`` for nesting, as in ``RAG_RETRIEVAL__PAPERS=5``. No other
+module reads the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from rag.errors import SettingsError
+
+APP = "papertrail"
+Mode = Literal["auto", "generated", "extractive"]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Chunking(_Section):
+    """How abstracts are cut into passages. Recorded in the index: a change needs ``rag ingest --rebuild``."""
+
+    characters: int = Field(600, ge=100, le=20_000, description="a passage takes whole sentences up to this length")
+
+
+class Retrieval(_Section):
+    """How passages are found."""
+
+    papers: int = Field(3, ge=1, le=20, description="papers that are put before the model")
+    candidates: int = Field(50, ge=1, le=1000, description="passages taken from each ranking before fusion")
+    rrf_k: int = Field(10, ge=1, le=1000, description="the constant of reciprocal rank fusion")
+    min_confidence: float = Field(0.5, ge=0, le=1, description="below this the question is off topic")
+
+
+class Generation(_Section):
+    """How the draft is written."""
+
+    max_tokens: int = Field(220, ge=16, le=4096, description="longest draft")
+    prompt_lookup_tokens: int = Field(10, ge=0, le=64, description="tokens drafted from the prompt; 0 turns it off")
+    max_seconds: float = Field(180, gt=0, description="a draft that takes longer is cut off")
+    threads: int | None = Field(None, ge=1, description="CPU threads; unset leaves the choice to torch")
+
+
+class Grounding(_Section):
+    """How sentences are checked."""
+
+    min_support: float = Field(0.5, ge=0, le=1, description="sentences with less support are dropped")
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Paths that are left unset follow ``home`` or the platform's folders."""
+
+    model_config = SettingsConfigDict(env_prefix="RAG_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    home: Path | None = Field(None, description="keeps data, caches and settings in this one folder")
+    data_dir: Path | None = Field(None, description="where the index lives")
+    cache_dir: Path | None = Field(None, description="where fetched models live")
+    corpus: Path | None = Field(None, description="what `rag ingest` reads when it is given no path")
+    weights_dir: Path | None = Field(None, description="a folder with weight files that you fetched yourself")
+    model: str = Field("qwen2.5-coder-1.5b-instruct", description="catalogue name, hub id or local folder")
+    mode: Mode = "auto"
+    offline: bool = Field(False, description="never use the network, not even to fetch a model")
+    chunking: Chunking = Chunking()
+    retrieval: Retrieval = Retrieval()
+    generation: Generation = Generation()
+    grounding: Grounding = Grounding()
+
+    @property
+    def index_dir(self) -> Path:
+        """The folder of the Chroma database."""
+        return (self.data_dir or _folder(self.home, "data", platformdirs.user_data_path(APP))) / "index"
+
+    @property
+    def models_dir(self) -> Path:
+        """The folder of fetched and converted models, one subfolder each."""
+        return (self.cache_dir or _folder(self.home, "cache", platformdirs.user_cache_path(APP))) / "models"
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=settings_file())
+
+
+def _folder(home: Path | None, name: str, otherwise: Path) -> Path:
+    return home.expanduser() / name if home else otherwise
+
+
+def settings_file() -> Path:
+    """Where the settings file is looked for; it need not exist."""
+    home = os.environ.get("RAG_HOME")
+    return (Path(home).expanduser() if home else platformdirs.user_config_path(APP)) / "settings.toml"
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Read the settings; flags that are None leave the other sources in force.
+
+    :raises SettingsError: for an unknown name, a value out of its range, or a file that isn't TOML.
+    """
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(
+            f"Setting {name!r} is not usable ({first['msg']}): change it in {settings_file()}, "
+            f"in the environment, or in the flag that set it."
+        ) from error
+    except (ValueError, OSError) as error:  # tomllib's decode error is a ValueError
+        raise SettingsError(f"{settings_file()} can't be read as TOML ({error}): mend it or delete it.") from error
