@@ -13,6 +13,7 @@ from rag import html
 from rag.answers import Answer
 from rag.assistant import Assistant, Drafting, Notice, Working
 from rag.errors import RagError
+from rag.papers import Paper
 from rag.progress import Progress, silent
 from rag.retrieval import Found
 from rag.settings import Settings
@@ -27,7 +28,7 @@ EXAMPLES = (
 SYSTEM_FONTS = ["system-ui", "sans-serif"]
 CSS = """
 .pt-stage, .pt-label, .pt-about { color: var(--body-text-color-subdued); font-size: .875em; }
-.pt-draft { font-style: italic; opacity: .75; border-left: 3px dashed var(--border-color-primary); padding-left: .75em; }
+.pt-draft { font-style: italic; opacity: .75; border-left: 3px dashed #888; padding-left: .75em; }
 .pt-refusal, .pt-notice { border-left: 3px solid #b45309; padding-left: .75em; }
 .pt-paper { margin-top: 1em; }
 .pt-title { font-weight: 600; }
@@ -60,15 +61,21 @@ def build(assistant: Assistant) -> gr.Blocks:
 
     with gr.Blocks(title="PaperTrail", analytics_enabled=False) as page:
         gr.Markdown(
-            "# PaperTrail\nAsk about the indexed papers. Every sentence of an answer is backed by the exact words of an "
-            "abstract; when the abstracts don't say, the answer says so. Nothing leaves this machine."
+            "# PaperTrail\nAsk about the indexed papers. Every sentence of an answer is backed by the exact words of "
+            "an abstract; when the abstracts don't say, the answer says so. Nothing leaves this machine."
         )
         chat = gr.Chatbot(
             label="Answers", height="62vh", latex_delimiters=[], buttons=["copy"], feedback_options=None, elem_id="chat"
         )
         with gr.Row(equal_height=True):
             box = gr.Textbox(
-                label="Question", placeholder="What does PDS do?", lines=1, max_lines=4, scale=8, autofocus=True, elem_id="question"
+                label="Question",
+                placeholder="What does PDS do?",
+                lines=1,
+                max_lines=4,
+                scale=8,
+                autofocus=True,
+                elem_id="question",
             )
             send = gr.Button("Ask", variant="primary", scale=1, min_width=80, elem_id="ask")
             stop = gr.Button("Stop", scale=1, min_width=80, elem_id="stop")
@@ -81,18 +88,17 @@ def build(assistant: Assistant) -> gr.Blocks:
 
 def replies(assistant: Assistant, question: str, stop: threading.Event) -> Iterator[str]:
     """What stands in the answer's place, from the first moment to the finished answer, as HTML."""
-    found, stage, notices = (), "Starting", ""
+    found: tuple[Paper, ...] = ()
+    notices = ""
     try:
         for event in assistant.ask(question):
             if stop.is_set():
                 yield html.notice("Stopped. What was written so far had not been checked, so it is not shown.")
                 return
             if isinstance(event, Working):
-                stage = event.stage
-                yield notices + html.searching(found, stage)
+                yield notices + html.searching(found, event.stage)
             elif isinstance(event, Found):
                 found = event.papers
-                yield notices + html.searching(found, stage)
             elif isinstance(event, Notice):
                 notices += html.notice(event.text)
             elif isinstance(event, Drafting):

@@ -105,7 +105,7 @@ class Nearest(_Frozen):
 
 
 class ModelUsed(_Frozen):
-    """The model that wrote the answer; ``sha256`` is that of the published weights, None for weights of the user's own."""
+    """The model that wrote the answer; ``sha256`` is None for weights of the user's own, which nobody published."""
 
     name: str
     sha256: str | None
@@ -164,7 +164,7 @@ def copied_share(answer: str, abstracts: list[str]) -> float:
     for abstract in abstracts:
         source = _bare_words(abstract)
         runs |= {tuple(source[i : i + _COPIED_RUN]) for i in range(len(source) - _COPIED_RUN + 1)}
-    copied = set()
+    copied: set[int] = set()
     for i in range(len(said) - _COPIED_RUN + 1):
         if tuple(said[i : i + _COPIED_RUN]) in runs:
             copied.update(range(i, i + _COPIED_RUN))

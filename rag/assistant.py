@@ -141,12 +141,17 @@ class Assistant:
             scope += [f"{label or folder}/"] if folder.is_dir() else [name for _, name in pages(path, label)]
         if self.embedder is None:
             raise ModelUnavailable(self._embedder_failure)
-        report = ingest(
+        self.close()
+        return ingest(
             self.settings, papers, embedder=self.embedder, scope=scope, rebuild=rebuild, progress=self._progress
         )
-        for name in ("index", "_retriever"):
-            self.__dict__.pop(name, None)
-        return report
+
+    def close(self) -> None:
+        """Let go of the index; it is opened again when it is needed."""
+        self.__dict__.pop("_retriever", None)
+        index = self.__dict__.pop("index", None)
+        if isinstance(index, PaperIndex):
+            index.close()
 
     def select(self, filters: Filters) -> tuple[list[Paper] | None, str | None]:
         """The papers that filters let through (None for all), and a notice about undated ones left out."""
@@ -260,11 +265,13 @@ def checked_question(question: str) -> str:
     if not plain:
         raise UsageError('The question is empty: type one, as in rag ask "What does PDS do?".')
     if len(plain) > MAX_QUESTION:
-        raise UsageError(f"The question has {len(plain):,} characters and at most {MAX_QUESTION:,} are read: shorten it.")
+        raise UsageError(
+            f"The question has {len(plain):,} characters and at most {MAX_QUESTION:,} are read: shorten it."
+        )
     for i, character in enumerate(plain):
         if not character.isprintable() and not "\u200b" <= character <= "\u200f":
             raise UsageError(
-                f"The question holds a character that can't be read (U+{ord(character):04X} at position {i + 1}): type it without."
+                f"The question holds a control character (U+{ord(character):04X} at position {i + 1}): type it without."
             )
     return plain
 
@@ -387,7 +394,5 @@ def _cite(kept: Sequence[Grounded]) -> tuple[tuple[Citation, ...], tuple[Sentenc
     for sentence in kept:
         quotes = [place(quote) for quote in sentence.quotes]
         cited = tuple(sorted({citations[i].n for i in quotes}))
-        sentences.append(
-            Sentence(text=sentence.text, citations=cited, quotes=tuple(quotes), support=sentence.support)
-        )
+        sentences.append(Sentence(text=sentence.text, citations=cited, quotes=tuple(quotes), support=sentence.support))
     return tuple(citations), tuple(sentences)

@@ -45,7 +45,8 @@ def read_requests(lines: Iterable[str]) -> list[Request | BadLine]:
     for number, request in enumerate(requests, start=1):
         if request.id in seen:
             raise UsageError(
-                f"Lines {seen[request.id]} and {number} of the input have the same id {request.id!r}: give each its own."
+                f"Lines {seen[request.id]} and {number} of the input have the same id {request.id!r}: "
+                f"give each its own."
             )
         seen[request.id] = number
     return requests
@@ -102,7 +103,7 @@ def run_batch(
     """
     kept = _kept(requests, output, is_current) if output else {}
     failed = 0
-    with _sink(requests, kept, output, stream) as sink:
+    with _Sink(requests, kept, output, stream) as sink:
         task = f"{len(requests)} questions" + (f", {len(kept)} of them done before" if kept else "")
         for done, request in enumerate(requests):
             progress(task, done, len(requests))
@@ -146,16 +147,17 @@ def _records(output: Path) -> Iterator[Json]:
         return
     except OSError as error:
         raise StorageError(f"{output} can't be read ({error.strerror}): name another --output.") from error
-    for line in text.splitlines(keepends=True):
+    # Only "\n" ends a line: a torn last line is what comes after the last one.
+    for line in text.split("\n")[:-1]:
         try:
-            record = json.loads(line) if line.endswith("\n") else None
+            record = json.loads(line)
         except ValueError:
             continue
         if isinstance(record, dict) and isinstance(record.get("id"), str | int):
             yield record
 
 
-class _sink:
+class _Sink:
     """Where results are written, a whole line at a time.
 
     The file is begun anew with the leading results that are kept, in one step, so that a process
@@ -174,13 +176,13 @@ class _sink:
         self._leading = leading
         self._held = {record["id"] for record in leading}
 
-    def __enter__(self) -> _sink:
+    def __enter__(self) -> _Sink:
         if self._output is not None:
             scratch = self._output.with_name(f".{self._output.name}.new")
             try:
-                scratch.write_text("".join(map(_line, self._leading)), encoding="utf-8")
+                scratch.write_text("".join(map(_line, self._leading)), encoding="utf-8", errors="backslashreplace")
                 os.replace(scratch, self._output)
-                self._file = self._output.open("a", encoding="utf-8")
+                self._file = self._output.open("a", encoding="utf-8", errors="backslashreplace")
             except OSError as error:
                 scratch.unlink(missing_ok=True)
                 raise StorageError(
@@ -203,7 +205,9 @@ class _sink:
         except BrokenPipeError:
             raise
         except OSError as error:
-            raise StorageError(f"The results can't be written ({error.strerror}): make room and start again.") from error
+            raise StorageError(
+                f"The results can't be written ({error.strerror}): make room and start again."
+            ) from error
 
 
 def _line(record: Json) -> str:

@@ -43,4 +43,6 @@ class PassageParser(NodeParser):
 
 def as_document(paper: Paper) -> Document:
     """A paper as LlamaIndex holds it."""
-    return Document(text=paper.abstract, id_=paper.paper_id, metadata={"paper_id": paper.paper_id, "title": paper.title})
+    return Document(
+        text=paper.abstract, id_=paper.paper_id, metadata={"paper_id": paper.paper_id, "title": paper.title}
+    )

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 import rag
-from rag.errors import IndexMissing, RagError, UsageError
+from rag.errors import RagError, UsageError
 from rag.settings import Mode, Settings, load_settings
 from rag.terminal import Terminal
 
@@ -31,7 +31,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Ask questions about research papers; every sentence of the answer is backed by an abstract's exact words.",
-    epilog="Start with:  rag ask \"What does PDS do?\"",
+    epilog='Start with:  rag ask "What does PDS do?"',
 )
 models_app = typer.Typer(help="List, fetch and remove models.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
@@ -39,11 +39,26 @@ terminal = Terminal()
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[Optional[str], typer.Option("--model", "-m", help="Catalogue name, hub id or local folder.")]
-Input = Annotated[Optional[str], typer.Option("--input", "-i", help='Questions as JSON lines, {"id", "question"}; - is standard input.')]
-Output = Annotated[Optional[Path], typer.Option("--output", "-o", help="Where results go, a line each; started again, it goes on.")]
-PaperOption = Annotated[Optional[list[str]], typer.Option("--paper", "-p", help="Only this paper (id, start of an id, or title); may be repeated.")]
+Input = Annotated[
+    Optional[str],
+    typer.Option("--input", "-i", help='Questions as JSON lines, {"id", "question"}; - is standard input.'),
+]
+Output = Annotated[
+    Optional[Path], typer.Option("--output", "-o", help="Where results go, a line each; started again, it goes on.")
+]
+PaperOption = Annotated[
+    Optional[list[str]],
+    typer.Option("--paper", "-p", help="Only this paper (id, start of an id, or title); may be repeated."),
+]
 Author = Annotated[Optional[str], typer.Option("--author", "-a", help="Only papers by this author.")]
-Since = Annotated[Optional[str], typer.Option("--since", help="Only papers since this date: 2023, 2023-05 or 2023-05-17.")]
+Since = Annotated[
+    Optional[str], typer.Option("--since", help="Only papers since this date: 2023, 2023-05 or 2023-05-17.")
+]
+
+
+def _examples(*commands: str) -> str:
+    """The end of a help page: real commands to copy, in Markdown."""
+    return "Examples:\n\n\n" + "\n\n".join(f"- `{command}`" for command in commands)
 
 
 def _version(wanted: bool) -> None:
@@ -55,14 +70,20 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def common(
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Options of every command."""
 
 
 @app.command(
-    epilog='Examples:\n\n\n- `rag ask "What does PDS do?"`\n\n- `rag ask --author "Zhendong Wang" --since 2023 "How is diffusion made faster?"`\n\n'
-    "- `rag ask --input questions.jsonl --output answers.jsonl`\n\n- `rag ask --json \"What does PDS do?\" | jq -r .answer`"
+    epilog=_examples(
+        'rag ask "What does PDS do?"',
+        'rag ask --author "Zhendong Wang" --since 2023 "How is diffusion made faster?"',
+        "rag ask --input questions.jsonl --output answers.jsonl",
+        'rag ask --json "What does PDS do?" | jq -r .answer',
+    )
 )
 def ask(
     question: Annotated[Optional[str], typer.Argument(help="What you want to know.")] = None,
@@ -103,7 +124,7 @@ def _ask_one(assistant: Assistant, question: str, filters: Filters, as_json: boo
     return 1
 
 
-@app.command(epilog='Examples:\n\n\n- `rag search "mixture of experts routing"`\n\n- `rag search --json -n 3 "speculative decoding"`')
+@app.command(epilog=_examples('rag search "mixture of experts"', 'rag search --json -n 3 "speculative decoding"'))
 def search(
     question: Annotated[Optional[str], typer.Argument(help="What to look for.")] = None,
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=100, help="How many papers.")] = 5,
@@ -129,9 +150,15 @@ def search(
         return 0 if result.passages else REFUSED
 
 
-@app.command(epilog='Examples:\n\n\n- `rag papers --author "Weizhu Chen" --since 2023`\n\n- `rag papers 4d2d8a1b`\n\n- `rag papers --json | jq length`')
+@app.command(
+    epilog=_examples(
+        'rag papers --author "Weizhu Chen" --since 2023', "rag papers 93aafa60", "rag papers --json | jq length"
+    )
+)
 def papers(
-    paper: Annotated[Optional[str], typer.Argument(help="Show one paper: its id, the start of it, or its title.")] = None,
+    paper: Annotated[
+        Optional[str], typer.Argument(help="Show one paper: its id, the start of it, or its title.")
+    ] = None,
     author: Author = None,
     since: Since = None,
     json_: Json = False,
@@ -151,10 +178,14 @@ def papers(
         return 0 if chosen else REFUSED
 
 
-@app.command(epilog="Examples:\n\n\n- `rag ingest`\n\n- `rag ingest ~/pages`\n\n- `rag ingest --rebuild`")
+@app.command(epilog=_examples("rag ingest", "rag ingest ~/pages", "rag ingest --rebuild"))
 def ingest(
-    paths: Annotated[Optional[list[Path]], typer.Argument(help="Pages or folders of pages; without any, the five that ship.")] = None,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Cut and embed everything anew, as after a change of settings.")] = False,
+    paths: Annotated[
+        Optional[list[Path]], typer.Argument(help="Pages or folders of pages; without any, the five that ship.")
+    ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Cut and embed everything anew, as after a change of settings.")
+    ] = False,
 ) -> int:
     """Read pages into the index: adds what is new, replaces what changed, drops what is gone."""
     with _assistant(load_settings()) as assistant:
@@ -167,7 +198,9 @@ def ingest(
         return 0
 
 
-@models_app.callback(epilog="Examples:\n\n\n- `rag models`\n\n- `rag models pull qwen2.5-coder-0.5b-instruct`\n\n- `rag models remove qwen2.5-coder-0.5b-instruct`")
+@models_app.callback(
+    epilog=_examples("rag models", *(f"rag models {do} qwen2.5-coder-0.5b-instruct" for do in ("pull", "remove")))
+)
 def models(context: typer.Context, json_: Json = False) -> int:
     """List the catalogue: size, licence and what is cached. `pull` and `remove` change that."""
     if context.invoked_subcommand is None:
@@ -195,7 +228,11 @@ def models(context: typer.Context, json_: Json = False) -> int:
 
 
 @models_app.command()
-def pull(names: Annotated[Optional[list[str]], typer.Argument(metavar="[NAME]...", help="Without any: the set model and the embedder.")] = None) -> int:
+def pull(
+    names: Annotated[
+        Optional[list[str]], typer.Argument(metavar="[NAME]...", help="Without any: the set model and the embedder.")
+    ] = None,
+) -> int:
     """Fetch models, check their SHA-256, and make them ready."""
     from rag.catalogue import CATALOGUE, EMBEDDER
     from rag.models import ModelStore, catalogue_model
@@ -231,9 +268,11 @@ def doctor() -> int:
     return 0 if all(finding.ok is not False for finding in findings) else 1
 
 
-@app.command(epilog="Examples:\n\n\n- `rag chat`\n\n- `rag chat --port 8000 --no-browser`")
+@app.command(epilog=_examples("rag chat", "rag chat --port 8000 --no-browser"))
 def chat(
-    port: Annotated[Optional[int], typer.Option("--port", min=1, max=65535, help="By default the first free one from 7860.")] = None,
+    port: Annotated[
+        Optional[int], typer.Option("--port", min=1, max=65535, help="By default the first free one from 7860.")
+    ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
     model: Model = None,
 ) -> int:
@@ -253,9 +292,11 @@ def chat(
 def _assistant(settings: Settings) -> Iterator[Assistant]:
     from rag.assistant import Assistant
 
+    assistant = Assistant(settings, terminal.progress)
     try:
-        yield Assistant(settings, terminal.progress)
+        yield assistant
     finally:
+        assistant.close()
         terminal.done()
 
 
@@ -273,7 +314,9 @@ def _mode(mode: str | None) -> Mode | None:
 
 def _given(question: str | None) -> str:
     if question is None:
-        raise UsageError('There is no question: type one, as in rag ask "What does PDS do?", or name a file with --input.')
+        raise UsageError(
+            'There is no question: type one, as in rag ask "What does PDS do?", or name a file with --input.'
+        )
     return question
 
 
@@ -292,7 +335,9 @@ def _batch(assistant: Assistant, input_: str, output: Path | None, line: Any, no
     except UnicodeDecodeError as error:
         raise UsageError(f"{input_} is not UTF-8 text: save it as UTF-8.") from error
     except OSError as error:
-        raise UsageError(f"{input_} can't be read ({error.strerror}): name a file of JSON lines, or - for standard input.") from error
+        raise UsageError(
+            f"{input_} can't be read ({error.strerror}): name a file of JSON lines, or - for standard input."
+        ) from error
     requests = [
         replace(request, filters=filters) if isinstance(request, Request) and not request.filters else request
         for request in read_requests(text.removesuffix("\n").split("\n") if text else [])

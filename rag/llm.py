@@ -45,7 +45,9 @@ class LanguageModel:
         with quiet_transformers():
             try:
                 tokenizer = AutoTokenizer.from_pretrained(weights.source, local_files_only=local)
-                model = AutoModelForCausalLM.from_pretrained(weights.source, dtype=torch.bfloat16, local_files_only=local)
+                model = AutoModelForCausalLM.from_pretrained(
+                    weights.source, dtype=torch.bfloat16, local_files_only=local
+                )
             except Exception as error:  # transformers raises whatever the hub, safetensors or its config code raise
                 reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
                 raise ModelUnavailable(
@@ -53,7 +55,9 @@ class LanguageModel:
                     f"`rag models remove {weights.name}` and `rag models pull {weights.name}` to fetch it anew."
                 ) from error
         if not tokenizer.chat_template:
-            raise ModelUnavailable(f"The model {weights.name} has no chat template: name one that was tuned to follow instructions.")
+            raise ModelUnavailable(
+                f"The model {weights.name} has no chat template: name one that was tuned to follow instructions."
+            )
         model.eval()
         return cls(weights, generation, model, tokenizer)
 
@@ -71,7 +75,8 @@ class LanguageModel:
             frame, _, rest = rest.partition(mark)
             ids += self.tokenizer(frame, add_special_tokens=False)["input_ids"]
             ids += self.tokenizer(message["content"], add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        return ids + self.tokenizer(rest, add_special_tokens=False)["input_ids"]
+        ids += self.tokenizer(rest, add_special_tokens=False)["input_ids"]
+        return ids
 
     def stream(self, messages: Sequence[Message], stopped: Callable[[], bool] = lambda: False) -> Iterator[str]:
         """The model's reply, piece by piece as it is written; greedy, so that it repeats.

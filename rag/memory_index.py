@@ -34,6 +34,8 @@ class MemoryIndex:
             for start, end in group(sentence_spans(paper.abstract), self._characters)
         ]
 
-    def nearest(self, vector: Vectors, count: int, paper_ids: Sequence[str] | None = None) -> list[tuple[str, int, float]]:
+    def nearest(
+        self, vector: Vectors, count: int, paper_ids: Sequence[str] | None = None
+    ) -> list[tuple[str, int, float]]:
         """Nothing: there are no vectors."""
         return []

@@ -10,10 +10,12 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
@@ -116,9 +118,11 @@ class ModelStore:
         free = shutil.disk_usage(self.folder).free
         if free < needed:
             raise StorageError(
-                f"{spec.name} needs {needed / 1e9:.1f} GB while it is made ready and {self.folder} has {free / 1e9:.1f} GB "
-                f"free: make room, or set RAG_CACHE_DIR to a folder on another disk."
+                f"{spec.name} needs {needed / 1e9:.1f} GB while it is made ready, and {self.folder} has "
+                f"{free / 1e9:.1f} GB free: make room, or set RAG_CACHE_DIR to a folder on another disk."
             )
+        kept = f", then keeping {spec.kept_bytes / 1e9:.1f} GB" if spec.format == "gguf" else ""
+        progress(f"{spec.name} is not here yet: fetching {spec.fetch_bytes / 1e9:.1f} GB{kept} in {self.folder}")
         scratch = self.folder / f".making-{spec.name}"
         shutil.rmtree(scratch, ignore_errors=True)  # left by a process that was killed; we hold the lock
         fetched = scratch / "fetched"
@@ -128,8 +132,7 @@ class ModelStore:
             made = fetched
             if spec.format == "gguf":
                 made = scratch / "converted"
-                progress(f"Converting {spec.name}, once")
-                _convert(fetched / spec.weights, made)
+                _convert(fetched / spec.weights, made, partial(progress, f"Converting {spec.name}, once"))
             files = {str(p.relative_to(made)): p.stat().st_size for p in sorted(made.rglob("*")) if p.is_file()}
             manifest = {"name": spec.name, "sha256": spec.sha256, "licence": spec.licence, "files": files}
             (made / _MANIFEST).write_text(json.dumps(manifest, indent=1))
@@ -167,14 +170,15 @@ def catalogue_model(name: str) -> ModelSpec:
         raise UsageError(f"There is no model {name!r} in the catalogue: it has {', '.join(CATALOGUE)}.") from None
 
 
-def _convert(gguf: Path, folder: Path) -> None:
+def _convert(gguf: Path, folder: Path, progress: Callable[[float, float | None], None]) -> None:
     """Dequantise a GGUF file into a folder that loads in seconds: bfloat16 safetensors and the tokenizer."""
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     from rag.quiet import quiet_transformers
 
-    with quiet_transformers():
+    progress(0, None)
+    with quiet_transformers(), _tensors_counted(progress):
         try:
             tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
             model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.bfloat16)
@@ -190,12 +194,33 @@ def _convert(gguf: Path, folder: Path) -> None:
 
 
 @contextmanager
+def _tensors_counted(progress: Callable[[float, float | None], None]) -> Iterator[None]:
+    """Report the dequantised tensors to ``progress``, in place of a bar of transformers that can't be turned off."""
+    from transformers import modeling_gguf_pytorch_utils as gguf_utils
+
+    def counted(tensors: Any, **_: Any) -> Iterator[Any]:
+        for done, tensor in enumerate(tensors):
+            progress(done, len(tensors))
+            yield tensor
+        progress(0, None)  # what is left, writing the copy, is not counted
+
+    bar = getattr(gguf_utils, "tqdm", None)
+    gguf_utils.tqdm = counted
+    try:
+        yield
+    finally:
+        gguf_utils.tqdm = bar
+
+
+@contextmanager
 def _storage_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise StorageError(f"The disk of {folder} is full: make room, or set RAG_CACHE_DIR to another disk.") from error
+            raise StorageError(
+                f"The disk of {folder} is full: make room, or set RAG_CACHE_DIR to another disk."
+            ) from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
             raise StorageError(
                 f"{folder} can't be written ({error.strerror}): mend its permissions, or set RAG_CACHE_DIR to a folder "

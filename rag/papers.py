@@ -19,8 +19,8 @@ TitleSource = Literal["page", "catalogue", "derived"]
 _TITLE_RANK: dict[TitleSource, int] = {"page": 0, "catalogue": 1, "derived": 2}
 _DERIVED_WORDS = 10
 
-ARXIV_ID = re.compile(r"(?<![\d.])(?:arxiv\s*:\s*|arxiv\.org/(?:abs|pdf)/)(\d{4}\.\d{4,5})(?:v\d+)?", re.IGNORECASE)
-_URL = re.compile(r"https?://[^\s<>\"{}\\^`|]+")
+_ARXIV_ID = re.compile(r"\barxiv\s*:\s*(\d{4}\.\d{4,5})", re.IGNORECASE)
+_URL = re.compile(r"https?://[^\s<>\"“”‘’\[\]{}\\^`|]+")
 
 
 class Source(BaseModel):
@@ -109,8 +109,11 @@ class Catalogue:
         """
         try:
             entries = json.loads(path.read_text(encoding="utf-8"))
-            if not all(entry["title"] and (entry.get("begins") or entry.get("paper_id")) for entry in entries):
-                raise ValueError("an entry lacks a title, or what its abstract begins with")
+            for entry in entries:
+                if not entry["title"] or not (entry.get("begins") or entry.get("paper_id")):
+                    raise ValueError("an entry lacks a title, or what its abstract begins with")
+                if not all(isinstance(value, str) for value in entry.values()):
+                    raise ValueError("an entry has a value that is not a string")
         except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise PageError(f"{path} is not a list of titles ({error}): mend it or delete it.") from error
         return cls(tuple(entries))
@@ -163,12 +166,10 @@ def _paper(record: Record, catalogue: Catalogue) -> Paper:
             title, title_source, arxiv = entry["title"], "catalogue", arxiv or entry.get("arxiv")
         else:
             title, title_source = derived_title(record.abstract), "derived"
-    match = ARXIV_ID.search(record.abstract)
-    arxiv = arxiv or (match.group(1) if match else None)
     return Paper(
         paper_id=paper_id(record.abstract),
         title=title,
-        title_source=title_source,  # type: ignore[arg-type]
+        title_source=title_source,
         abstract=record.abstract,
         authors=record.authors,
         authors_complete=record.authors_complete,
@@ -215,17 +216,18 @@ def derived_title(abstract: str) -> str:
 
 def arxiv_date(arxiv: str) -> str | None:
     """The month in which an arXiv id was given out, as YYYY-MM (ids since April 2007)."""
-    year, month = int(arxiv[:2]), int(arxiv[2:4])
-    return f"20{year:02d}-{month:02d}" if 1 <= month <= 12 else None
+    match = re.match(r"(\d\d)(0[1-9]|1[0-2])\.", arxiv)
+    return f"20{match[1]}-{match[2]}" if match else None
 
 
 def find_links(text: str) -> tuple[str, ...]:
-    """The web links in a text, without the punctuation that follows them."""
+    """The web links in a text, without the punctuation that follows them; arXiv ids become links."""
     links = []
     for link in _URL.findall(text):
-        if "(" not in link:
-            link = link.split(")")[0]
+        while link.count(")") > link.count("("):
+            link = link[: link.rindex(")")]
         links.append(link.rstrip(".,;:!?'"))
+    links += [f"https://arxiv.org/abs/{arxiv}" for arxiv in _ARXIV_ID.findall(text)]
     return tuple(dict.fromkeys(links))
 
 

@@ -38,7 +38,8 @@ class Prompt:
         found = {field for _, body in parts for _, field, _, _ in string.Formatter().parse(body) if field is not None}
         if found != PLACEHOLDERS[name] or not parts or parts[-1][0] != "user":
             raise SettingsError(
-                f"{path} must have a [user] part and the placeholders {sorted(PLACEHOLDERS[name])}; it has {sorted(found)}: mend it."
+                f"{path} must end in a [user] part and have the placeholders {sorted(PLACEHOLDERS[name])}, not "
+                f"{sorted(found)}: mend it."
             )
         return cls(parts, hashlib.sha256(text.encode()).hexdigest())
 

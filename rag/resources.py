@@ -28,7 +28,8 @@ def resource(name: str) -> Path:
 def load_page() -> ModuleType:
     """Import the chat page, ``app.py``, from wherever it was shipped."""
     spec = importlib.util.spec_from_file_location("papertrail_app", resource("app.py"))
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

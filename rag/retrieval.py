@@ -28,9 +28,9 @@ from rag.text import words
 _DATE = re.compile(r"\d{4}(-(0[1-9]|1[0-2])(-(0[1-9]|[12]\d|3[01]))?)?")
 _TOKEN_BREAK = re.compile(r"[^\s,;:?!()\"“”'’\[\]{}]+")
 _STOP_WORDS = frozenset(
-    "a about an and are as at be been by can could did do does for from had has have how i in into is it its me of on or our "
-    "paper papers than that the their them then there these they this those to was we were what when where which who whom why "
-    "will with work works would you your".split()
+    """a about an and are as at be been by can could did do does for from had has have how i in into is it its me of on
+    or our paper papers than that the their them then there these they this those to was we were what when where which
+    who whom why will with work works would you your""".split()
 )
 # A name that more papers than this share is a common word of the field, not a name to go by.
 _NAME_PAPERS = 3
@@ -217,12 +217,14 @@ class Retriever:
     def _shared_names(self, question: str) -> dict[str, set[str]]:
         """Names in the question that at most three papers hold, by paper."""
         names = {name for name in question_names(question) if 0 < self._frequencies[name] <= _NAME_PAPERS}
-        shared = {p.paper_id: names & vocabulary for p, vocabulary in zip(self._papers, self._vocabularies, strict=True)}
+        shared = {
+            p.paper_id: names & vocabulary for p, vocabulary in zip(self._papers, self._vocabularies, strict=True)
+        }
         return {paper_id: held for paper_id, held in shared.items() if held}
 
 
 def question_names(question: str) -> set[str]:
-    """Words of a question that are written like names: a capital or a digit inside, or a capital past the first word."""
+    """Words of a question that are written like names: a capital or digit inside, or a capital past the first word."""
     names: set[str] = set()
     for i, token in enumerate(_TOKEN_BREAK.findall(question)):
         inside = any(c.isupper() or c.isdigit() for c in token[1:])
@@ -232,7 +234,7 @@ def question_names(question: str) -> set[str]:
 
 
 def confidence(cosine: float, name_known: bool) -> float:
-    """How sure it is, in [0, 1], that something in the index is about the question: a logistic curve over the best cosine."""
+    """How sure it is, in [0, 1], that something indexed is about the question: logistic in the best cosine."""
     evidence = cosine + _NAME_COSINE * name_known
     return round(1 / (1 + math.exp(-_COSINE_SLOPE * (evidence - _COSINE_MIDDLE))), 4)
 

@@ -13,7 +13,15 @@ from typing import Any, Literal
 
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+from pydantic_settings import (
+    SettingsError as SourceError,
+)
 
 from rag.errors import SettingsError
 
@@ -58,7 +66,9 @@ class Grounding(_Section):
 class Settings(BaseSettings):
     """Everything that can be set. Paths that are left unset follow ``home`` or the platform's folders."""
 
-    model_config = SettingsConfigDict(env_prefix="RAG_", env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="RAG_", env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
+    )
 
     home: Path | None = Field(None, description="keeps data, caches and settings in this one folder")
     data_dir: Path | None = Field(None, description="where the index lives")
@@ -76,12 +86,12 @@ class Settings(BaseSettings):
     @property
     def index_dir(self) -> Path:
         """The folder of the Chroma database."""
-        return (self.data_dir or _folder(self.home, "data", platformdirs.user_data_path(APP))) / "index"
+        return _folder(self.data_dir, self.home, "data", platformdirs.user_data_path(APP)) / "index"
 
     @property
     def models_dir(self) -> Path:
         """The folder of fetched and converted models, one subfolder each."""
-        return (self.cache_dir or _folder(self.home, "cache", platformdirs.user_cache_path(APP))) / "models"
+        return _folder(self.cache_dir, self.home, "cache", platformdirs.user_cache_path(APP)) / "models"
 
     @classmethod
     def settings_customise_sources(
@@ -95,8 +105,10 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=settings_file())
 
 
-def _folder(home: Path | None, name: str, otherwise: Path) -> Path:
-    return home.expanduser() / name if home else otherwise
+def _folder(own: Path | None, home: Path | None, name: str, otherwise: Path) -> Path:
+    if own is not None:
+        return own.expanduser()
+    return home.expanduser() / name if home is not None else otherwise
 
 
 def settings_file() -> Path:
@@ -119,5 +131,7 @@ def load_settings(**flags: Any) -> Settings:
             f"Setting {name!r} is not usable ({first['msg']}): change it in {settings_file()}, "
             f"in the environment, or in the flag that set it."
         ) from error
+    except SourceError as error:
+        raise SettingsError(f"{str(error)[:1].upper()}{str(error)[1:]}: mend it.") from error
     except (ValueError, OSError) as error:  # tomllib's decode error is a ValueError
         raise SettingsError(f"{settings_file()} can't be read as TOML ({error}): mend it or delete it.") from error

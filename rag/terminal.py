@@ -27,8 +27,7 @@ class Terminal:
 
     def __init__(self) -> None:
         self._out = Console(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
-        # Bound to today's stream, so that libraries can be silenced while a display runs.
-        self._err = Console(file=sys.stderr, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
+        self._err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
         self._bars: Bars | None = None
         self._live: Live | None = None
         self._task: tuple[str, Any] | None = None

@@ -20,7 +20,7 @@ _ABBREVIATIONS = ("al", "approx", "cf", "e.g", "eq", "eqs", "etc", "fig", "figs"
                   "w.r.t", "a.k.a", "u.s", "d.c")  # fmt: skip
 _CLOSED = re.compile(r"[)\]\"”']\.\s+(?=[A-Z])")
 _LATEX = re.compile(
-    r"\$(?!\s)(?:\\.|[^$\\]){1,200}?(?<!\s)\$"  # inline mathematics
+    r"\$(?!\s|\d[^$\\]*\$\d)(?:\\.|[^$\\]){1,200}?(?<!\s)\$"  # inline mathematics; "$5-$10" is money
     r"|\{\\[A-Za-z]+[^{}]*\}"  # {\sc Name}
     r"|\\[A-Za-z]+\*?(?:\{(?:[^{}]|\{[^{}]*\})*\})+"  # \textbf{Name}, \frac{1}{2}
     r"|\\[A-Za-z]+"  # \alpha
@@ -39,6 +39,9 @@ def sentence_spans(text: str) -> list[Span]:
     """
     spans: list[Span] = []
     for start, end in _punkt().span_tokenize(text):
+        start, end = _stripped(text, start, end)
+        if start == end:
+            continue
         if spans and text[start].islower() and text[spans[-1][1] - 1] == ".":
             spans[-1] = (spans[-1][0], end)
             continue
@@ -47,6 +50,11 @@ def sentence_spans(text: str) -> list[Span]:
             start = close.end()
         spans.append((start, end))
     return spans
+
+
+def _stripped(text: str, start: int, end: int) -> Span:
+    piece = text[start:end]
+    return start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip()) if piece.strip() else end
 
 
 def group(spans: Sequence[Span], characters: int) -> list[Span]:

@@ -11,11 +11,16 @@ _MARK = re.compile(r"abstract\s*[:.]\s*", re.IGNORECASE)
 
 
 def read(page: Page) -> list[Record]:
-    """One record a marked line; empty if no line is marked."""
+    """One record a marked line; empty if no line is marked. A mark alone on its line belongs to the line below."""
     records: list[Record] = []
-    for line in page.lines:
+    for i, line in enumerate(page.lines):
         mark = _MARK.match(line.text)
-        abstract = line.rest(mark.end()) if mark else None
-        if abstract and abstract.text:
+        if mark is None:
+            continue
+        abstract = line.rest(mark.end())
+        below = page.lines[i + 1] if i + 1 < len(page.lines) else None
+        if not abstract.text and below and not _MARK.match(below.text):
+            abstract = below
+        if abstract.text:
             records.append(Record(page.source(abstract, len(records) + 1), abstract.text))
     return records

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from rag.errors import PageError
 from rag.papers import Record
 from rag.readers.page import Line, Page
 
@@ -22,7 +23,10 @@ _ET_AL = re.compile(r",?\s+et al\.?$", re.IGNORECASE)
 
 
 def read(page: Page) -> list[Record]:
-    """One record a head line that an abstract follows; empty if the page has no head line."""
+    """One record a head line that an abstract follows; empty if the page has no head line.
+
+    :raises PageError: naming the line of a head that nothing follows.
+    """
     heads = [(i, match) for i, line in enumerate(page.lines) if (match := _HEAD.fullmatch(line.text))]
     if not heads:
         return []
@@ -32,9 +36,13 @@ def read(page: Page) -> list[Record]:
     records: list[Record] = []
     for (start, head), end in zip(heads, ends, strict=True):
         block = page.lines[start + 1 : end]
-        body = next((i for i, line in enumerate(block) if line.is_prose), None)
-        if body is None:
-            continue
+        # Title, authors, abstract: the abstract is the line of prose, or else the third, however short it is.
+        body = next((i for i, line in enumerate(block) if line.is_prose), 2)
+        if body >= len(block):
+            line = page.lines[start]
+            raise PageError(
+                f"{page.label}, line {line.number}: no abstract follows {line.text!r}: add it, or take the line out."
+            )
         authors, complete, affiliations = _authors(block[1:body])
         records.append(
             Record(

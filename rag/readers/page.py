@@ -53,7 +53,9 @@ class Page:
                 raise PageError(f"{path} is larger than {MAX_BYTES >> 20} MiB: split it into smaller pages.")
             data = path.read_bytes()
         except OSError as error:
-            raise PageError(f"{path} can't be read ({error.strerror}): mend that or take it out of the folder.") from error
+            raise PageError(
+                f"{path} can't be read ({error.strerror}): mend that or take it out of the folder."
+            ) from error
         if b"\0" in data:
             line = data[: data.index(b"\0")].count(b"\n") + 1
             raise PageError(f"{path} is a binary file (a NUL byte in line {line}): take it out of the folder.")

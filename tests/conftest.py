@@ -1,0 +1,98 @@
+"""Shared by all tests: folders of their own, the real models from the cache, the real index, and a tiny random model."""
+
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from rag.assistant import Assistant
+from rag.catalogue import CATALOGUE, EMBEDDER, GENERATOR, ModelSpec
+from rag.embedding import Embedder
+from rag.models import ModelStore
+from rag.settings import Settings, load_settings
+from tests.tiny import write_tiny_gguf
+
+# Fetched by `make models` before the tests; the tests themselves have no network.
+CACHE = load_settings().models_dir.parent
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No test sees or touches the user's settings and index; the fetched models are shared."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("RAG_")]:
+            patch.delenv(name)
+        folder = tmp_path_factory.mktemp("home")
+        patch.setenv("RAG_HOME", str(folder))
+        patch.setenv("RAG_CACHE_DIR", str(CACHE))
+        patch.setenv("RAG_OFFLINE", "true")
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def settings(home: Path) -> Settings:
+    return load_settings()
+
+
+@pytest.fixture(scope="session")
+def embedder(settings: Settings) -> Embedder:
+    return Embedder.load(ModelStore.of(settings))
+
+
+@pytest.fixture(scope="session")
+def indexed(settings: Settings) -> Settings:
+    """Settings whose index holds the shipped pages."""
+    assistant = Assistant(settings)
+    assistant.ingest()
+    assistant.close()
+    return settings
+
+
+@pytest.fixture(scope="session")
+def extractive(indexed: Settings) -> Iterator[Assistant]:
+    """An assistant over the real index that loads no language model."""
+    assistant = Assistant(indexed.model_copy(update={"mode": "extractive"}))
+    yield assistant
+    assistant.close()
+
+
+@pytest.fixture(scope="session")
+def tiny_spec(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelSpec, Path]:
+    """A catalogue entry for a tiny random Qwen2 as GGUF, and the folder that holds its file."""
+    folder = tmp_path_factory.mktemp("weights")
+    path, sha256 = write_tiny_gguf(folder)
+    size = path.stat().st_size
+    spec = replace(
+        CATALOGUE[GENERATOR],
+        name="tiny",
+        weights=path.name,
+        files={path.name: sha256},
+        fetch_bytes=size,
+        kept_bytes=2 * size,
+    )
+    return spec, folder
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_spec: tuple[ModelSpec, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny model, converted."""
+    spec, weights = tiny_spec
+    return ModelStore(tmp_path_factory.mktemp("models"), weights_dir=weights, offline=True).pull(spec)
+
+
+@pytest.fixture
+def small_spec(tmp_path: Path) -> Callable[..., ModelSpec]:
+    """Makes catalogue entries for a few bytes, to be served from anywhere."""
+
+    def make(files: dict[str, bytes], weights: str) -> ModelSpec:
+        import hashlib
+
+        hashes = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+        size = sum(map(len, files.values()))
+        return replace(
+            CATALOGUE[EMBEDDER], name="small", weights=weights, files=hashes, fetch_bytes=size, kept_bytes=size
+        )
+
+    return make

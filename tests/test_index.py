@@ -1,0 +1,156 @@
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rag.embedding import Embedder, Vectors
+from rag.errors import IndexMismatch, IndexMissing, StorageError
+from rag.index import IngestReport, PaperIndex, ingest
+from rag.papers import Paper, Record, Source, papers_from
+from rag.settings import Chunking, Settings
+
+
+def paper(name: str, file: str = "pages/a.txt", text: str = "") -> Paper:
+    abstract = f"{name} is a system. It does what {name} does, and does it well. {text}".strip()
+    source = Source(file=file, start=0, end=len(abstract), record=1)
+    return papers_from([Record(source, abstract, title=f"{name}: a paper")])[0]
+
+
+@pytest.fixture
+def here(settings: Settings, tmp_path: Path) -> Settings:
+    return settings.model_copy(update={"data_dir": tmp_path})
+
+
+def contents(settings: Settings) -> tuple[str, list[Paper], list[tuple[str, int, int]]]:
+    index = PaperIndex.open(settings)
+    try:
+        found = [(p.paper_id, p.start, p.end) for p in index.passages]
+        return index.sha256, list(index.papers.values()), found
+    finally:
+        index.close()
+
+
+def test_the_shipped_pages_make_255_papers_whose_passages_are_their_words(indexed: Settings) -> None:
+    index = PaperIndex.open(indexed)
+    assert len(index.papers) == 255
+    for passage in index.passages:
+        assert index.papers[passage.paper_id].abstract[passage.start : passage.end] == passage.text
+    covered = {paper_id: 0 for paper_id in index.papers}
+    for passage in index.passages:
+        covered[passage.paper_id] += len(passage.text.split())
+    assert all(count == len(index.papers[paper_id].abstract.split()) for paper_id, count in covered.items())
+    index.close()
+
+
+def test_ingest_twice_changes_nothing(here: Settings, embedder: Embedder) -> None:
+    papers = [paper("Foo"), paper("Bar", "pages/b.txt")]
+    assert ingest(here, papers, embedder=embedder, scope=["pages/"]) == IngestReport(added=2, total=2)
+    before = contents(here)
+    assert ingest(here, papers, embedder=embedder, scope=["pages/"]) == IngestReport(unchanged=2, total=2)
+    assert contents(here) == before
+
+
+def test_what_is_gone_from_the_source_is_dropped_and_what_changed_replaced(here: Settings, embedder: Embedder) -> None:
+    ingest(here, [paper("Foo"), paper("Bar")], embedder=embedder, scope=["pages/a.txt"])
+    changed = paper("Bar").model_copy(update={"title": "Bar, renamed"})
+    report = ingest(here, [changed, paper("Baz")], embedder=embedder, scope=["pages/a.txt"])
+    assert report == IngestReport(added=1, replaced=1, removed=1, total=2)
+    _, papers, passages = contents(here)
+    assert {p.title for p in papers} == {"Bar, renamed", "Baz: a paper"}
+    assert {paper_id for paper_id, *_ in passages} == {p.paper_id for p in papers}
+
+
+def test_other_sources_are_left_alone_and_joined(here: Settings, embedder: Embedder) -> None:
+    ingest(here, [paper("Foo"), paper("Bar")], embedder=embedder, scope=["pages/a.txt"])
+    ingest(here, [paper("Foo", "other.txt")], embedder=embedder, scope=["other.txt"])
+    _, papers, _ = contents(here)
+    foo = next(p for p in papers if p.title.startswith("Foo"))
+    assert [s.file for s in foo.sources] == ["other.txt", "pages/a.txt"]
+    ingest(here, [], embedder=embedder, scope=["pages/a.txt"])
+    _, papers, _ = contents(here)
+    assert [(p.title, [s.file for s in p.sources]) for p in papers] == [("Foo: a paper", ["other.txt"])]
+
+
+def test_the_same_papers_make_the_same_index_hash_in_whatever_order(here: Settings, embedder: Embedder) -> None:
+    ingest(here, [paper("Foo")], embedder=embedder)
+    ingest(here, [paper("Foo"), paper("Bar", "b")], embedder=embedder)
+    first, *_ = contents(here)
+    other = here.model_copy(update={"data_dir": here.index_dir.parent / "other"})
+    ingest(other, [paper("Bar", "b"), paper("Foo")], embedder=embedder)
+    assert contents(other)[0] == first
+    ingest(other, [paper("Foo")], embedder=embedder)
+    assert contents(other)[0] != first
+
+
+def test_other_chunking_is_refused_until_the_index_is_rebuilt(here: Settings, embedder: Embedder) -> None:
+    long = paper("Foo", text="Another sentence says more about it. " * 20)
+    ingest(here, [long], embedder=embedder)
+    _, papers, passages = contents(here)
+    changed = here.model_copy(update={"chunking": Chunking(characters=200)})
+    with pytest.raises(IndexMismatch, match="rag ingest --rebuild"):
+        PaperIndex.open(changed)
+    with pytest.raises(IndexMismatch, match="rag ingest --rebuild"):
+        ingest(changed, [long], embedder=embedder)
+    assert contents(here)[2] == passages
+    ingest(changed, [], embedder=embedder, scope=[], rebuild=True)  # from what the index itself holds
+    _, rebuilt, finer = contents(changed)
+    assert rebuilt == papers
+    assert len(finer) > len(passages)
+
+
+class Breaks(Exception):
+    """Stands for a process that is stopped."""
+
+
+def test_an_ingest_that_was_stopped_is_half_made_and_goes_on(here: Settings, embedder: Embedder) -> None:
+    papers = [paper(f"System{i}") for i in range(80)]
+    calls = 0
+
+    def breaking(texts: Sequence[str]) -> Vectors:
+        nonlocal calls
+        calls += 1
+        if calls == 3:
+            raise Breaks
+        return embedder(texts)
+
+    with pytest.raises(Breaks):
+        ingest(here, papers, embedder=breaking)  # type: ignore[arg-type]
+    with pytest.raises(IndexMissing, match="half-made: type `rag ingest`"):
+        PaperIndex.open(here)
+    report = ingest(here, papers, embedder=embedder)
+    assert 0 < report.unchanged < 80
+    undisturbed = here.model_copy(update={"data_dir": here.index_dir.parent / "other"})
+    ingest(undisturbed, papers, embedder=embedder)
+    assert contents(here) == contents(undisturbed)
+
+
+def test_no_index_and_a_damaged_index_name_the_command_that_mends_them(here: Settings, embedder: Embedder) -> None:
+    with pytest.raises(IndexMissing, match="type `rag ingest`"):
+        PaperIndex.open(here)
+    ingest(here, [paper("Foo")], embedder=embedder)
+    (here.index_dir / "chroma.sqlite3").write_bytes(b"damaged " * 1000)
+    with pytest.raises(IndexMissing, match="rag ingest --rebuild"):
+        PaperIndex.open(here)
+    ingest(here, [paper("Foo")], embedder=embedder, rebuild=True)
+    assert len(contents(here)[1]) == 1
+
+
+def test_an_index_folder_that_cannot_be_written_is_one_clear_error(settings: Settings, embedder: Embedder) -> None:
+    here = settings.model_copy(update={"data_dir": Path("/sys/papertrail")})
+    with pytest.raises(StorageError, match="RAG_DATA_DIR"):
+        ingest(here, [paper("Foo")], embedder=embedder)
+
+
+def test_the_nearest_passages_are_the_nearest_by_cosine(indexed: Settings, embedder: Embedder) -> None:
+    index = PaperIndex.open(indexed)
+    question = embedder(["selecting training data by optimal control"])[0]
+    found = index.nearest(question, 5)
+    vectors = embedder([f"{index.papers[p.paper_id].title}\n{p.text}" for p in index.passages])
+    cosines = vectors @ question
+    best = [(index.passages[i].paper_id, index.passages[i].start) for i in np.argsort(-cosines)[:5]]
+    assert [(paper_id, start) for paper_id, start, _ in found] == best
+    assert [cosine for *_, cosine in found] == pytest.approx(sorted(cosines)[::-1][:5], abs=1e-3)
+    only = [found[3][0]]
+    assert {paper_id for paper_id, *_ in index.nearest(question, 5, only)} == set(only)
+    index.close()
