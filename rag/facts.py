@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from rag.text import readable, words
 
@@ -34,6 +35,7 @@ _NUMBER = re.compile(
     re.IGNORECASE,
 )
 _NAME_BEFORE = re.compile(r"[A-Za-z][\w.]*-[\w.\-]*$")
+_NAME_LENGTH = 40
 _FIGURE = re.compile(r"\d[\d,.]*(?:bn|[KMBTkmbt])?(?:-[a-z]+)?")
 _NAME = re.compile(r"[^\W_](?:[\w.+\-]*[^\W_])?\+*")
 # Digits that count nothing: they belong to a name such as GPT-4, E5 or Llama-3-8B.
@@ -46,24 +48,24 @@ def numbers(text: str) -> set[float]:
     Digits inside names (GPT-4, Llama3) are part of the name, not a number.
     """
     plain = readable(text)
-    found = set()
-    for match in _NUMBER.finditer(plain):
-        if _NAME_BEFORE.search(plain, max(0, match.start() - 40), match.start()):
-            continue
-        value = float(match["digits"].replace(",", ""))
-        found.add(round(value * _UNITS.get((match["unit"] or "").casefold(), 1.0), 6))
-    return found
+    return {
+        value for start, value in _figures(plain) if not _NAME_BEFORE.search(plain, max(0, start - _NAME_LENGTH), start)
+    }
 
 
 def all_numbers(text: str) -> set[float]:
-    """Every number a text could be read to hold.
-
-    That is :func:`numbers`, spelled ones, digits in names, and figures without their unit.
-    """
+    """Every number a text could be read to hold: also spelled ones, digits in names, and figures without their unit."""
     plain = readable(text)
     bare = {float(digits.replace(",", "")) for digits in re.findall(r"\d+(?:,\d{3})*(?:\.\d+)?", plain)}
     spelled = {_SPELLED[word] for word in re.findall(r"[a-z]+", plain.casefold()) if word in _SPELLED}
-    return numbers(plain) | bare | spelled
+    return {value for _, value in _figures(plain)} | bare | spelled
+
+
+def _figures(plain: str) -> Iterator[tuple[int, float]]:
+    """Where figures stand and what they are worth."""
+    for match in _NUMBER.finditer(plain):
+        value = float(match["digits"].replace(",", ""))
+        yield match.start(), round(value * _UNITS.get((match["unit"] or "").casefold(), 1.0), 6)
 
 
 def unbacked_numbers(sentence: str, source: str) -> set[float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rag.embedding import Embedder, Vectors
-from rag.facts import unbacked_names, unbacked_numbers
+from rag.facts import numbers, unbacked_names, unbacked_numbers
 from rag.llm import LanguageModel
 from rag.papers import Paper
 from rag.prompts import Prompt
@@ -21,6 +22,13 @@ _MAX_QUOTES = 3
 _GAIN, _GAIN_ELSEWHERE = 0.12, 0.3
 # Extracted answers: what a paper's rank costs its sentences, and how near a second sentence must come to the first.
 _RANK_COST, _SECOND = 0.08, 0.6
+# What kind of sentence a question asks for is worth this much: one with a figure after "how many" and its like,
+# otherwise one in which the authors say what their paper brings.
+_KIND_GAIN = 0.2
+_ASKS_FIGURE = re.compile(
+    r"\bhow (?:many|much|long|big|large|fast|often|far|high)\b|\bwhat (?:percentage|share)\b", re.I
+)
+_BRINGS = re.compile(r"\b(?:we|paper|work)\b.{0,40}\b(?:propos|introduc|present|develop)", re.I)
 # Logistic calibration of the model's log-odds of yes, fitted on the development half of the claims.
 _SLOPE, _MIDDLE = 1.0, 0.0
 # A sentence with a figure that its quotes don't hold, or a name that the quoted papers don't, is never shown.
@@ -78,8 +86,12 @@ class Evidence:
         The papers' own order counts: each place further down costs a little.
         """
         ranks = {paper_id: i for i, paper_id in enumerate(dict.fromkeys(q.paper.paper_id for q in self.quotes))}
+        asks_figure = bool(_ASKS_FIGURE.search(question))
         scored = [
-            (score - _RANK_COST * ranks[quote.paper.paper_id], quote)
+            (
+                score - _RANK_COST * ranks[quote.paper.paper_id] + _KIND_GAIN * _is_asked_kind(quote.text, asks_figure),
+                quote,
+            )
             for score, quote in zip(self.similarity(question), self.quotes, strict=True)
         ]
         if not scored:
@@ -119,6 +131,10 @@ class Evidence:
         weights = {word: math.log(1 + len(self.quotes) / (1 + self._spread[word])) for word in said}
         total = sum(weights.values())
         return sum(weight for word, weight in weights.items() if word in held) / total if total else 0.0
+
+
+def _is_asked_kind(sentence: str, asks_figure: bool) -> bool:
+    return bool(numbers(sentence)) if asks_figure else bool(_BRINGS.search(sentence))
 
 
 def ground(draft: str, evidence: Evidence, model: LanguageModel, prompt: Prompt) -> list[Grounded]:

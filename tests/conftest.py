@@ -1,4 +1,4 @@
-"""Shared by all tests: folders of their own, the real models from the cache, the real index, and a tiny random model."""
+"""Shared by all tests: folders of their own, the real models and index, and a tiny random model."""
 
 import os
 from collections.abc import Callable, Iterator

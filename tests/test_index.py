@@ -36,7 +36,7 @@ def test_the_shipped_pages_make_255_papers_whose_passages_are_their_words(indexe
     assert len(index.papers) == 255
     for passage in index.passages:
         assert index.papers[passage.paper_id].abstract[passage.start : passage.end] == passage.text
-    covered = {paper_id: 0 for paper_id in index.papers}
+    covered = dict.fromkeys(index.papers, 0)
     for passage in index.passages:
         covered[passage.paper_id] += len(passage.text.split())
     assert all(count == len(index.papers[paper_id].abstract.split()) for paper_id, count in covered.items())

@@ -1,0 +1,67 @@
+from pathlib import Path
+
+import pytest
+
+from rag import prompts
+from rag.errors import SettingsError
+from rag.generation import says_not_stated, tidy
+from rag.prompts import PLACEHOLDERS, Prompt, prompts_sha256
+
+
+@pytest.mark.parametrize("name", PLACEHOLDERS)
+def test_the_shipped_prompts_load_and_fill(name: str) -> None:
+    values = {field: f"<{field} {{braces}} \\LaTeX>" for field in PLACEHOLDERS[name]}
+    messages = Prompt.load(name).fill(**values)
+    assert messages[-1]["role"] == "user"
+    whole = "\n".join(message["content"] for message in messages)
+    assert all(value in whole for value in values.values())
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    for name in PLACEHOLDERS:
+        fields = " ".join(f"{{{field}}}" for field in sorted(PLACEHOLDERS[name]))
+        (tmp_path / f"{name}.txt").write_text(f"[system]\nBe kind.\n\n[user]\n{fields}\n")
+    monkeypatch.setattr(prompts, "resource", lambda _: tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("text", ["[user]\n{question}", "[user]\n{papers} {question} {other}", "{papers} {question}"])
+def test_a_prompt_without_its_placeholders_is_refused(text: str, folder: Path) -> None:
+    (folder / "answer.txt").write_text(text)
+    with pytest.raises(SettingsError, match=r"answer\.txt must end in a \[user\] part.*papers.*question"):
+        Prompt.load("answer")
+
+
+def test_any_change_of_a_prompt_changes_the_hash(folder: Path) -> None:
+    before = prompts_sha256()
+    assert prompts_sha256() == before
+    path = folder / "check.txt"
+    path.write_text(path.read_text() + " ")
+    assert prompts_sha256() != before
+
+
+@pytest.mark.parametrize(
+    "draft", ["", "  \n", "NOT STATED", "Not stated.", "**NOT STATED**", "NOT_STATED", "NOT STATED: no."]
+)
+def test_the_models_refusal_is_recognised(draft: str) -> None:
+    assert says_not_stated(draft)
+
+
+@pytest.mark.parametrize("draft", ["It is not stated here.", "Notable: x.", "42"])
+def test_other_drafts_are_not_refusals(draft: str) -> None:
+    assert not says_not_stated(draft)
+
+
+@pytest.mark.parametrize(
+    ("draft", "prose"),
+    [
+        ("PDS selects data [1].", "PDS selects data."),
+        ("PDS selects data.[1][2, 3] It works.", "PDS selects data. It works."),
+        ("- One thing\n- Another thing.\n", "One thing. Another thing."),
+        ("1. **Zorb** sorts\n2. `Blip` does not", "Zorb sorts. Blip does not."),
+        ("It has x[i] and 1.5 parts.", "It has x[i] and 1.5 parts."),
+    ],
+)
+def test_a_draft_becomes_plain_prose(draft: str, prose: str) -> None:
+    assert tidy(draft) == prose
