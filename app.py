@@ -27,13 +27,15 @@ EXAMPLES = (
 )
 SYSTEM_FONTS = ["system-ui", "sans-serif"]
 CSS = """
-.pt-stage, .pt-label, .pt-about { color: var(--body-text-color-subdued); font-size: .875em; }
+.pt-stage, .pt-label, .pt-about { opacity: .8; font-size: .875em; font-weight: 400; }
 .pt-draft { font-style: italic; opacity: .75; border-left: 3px dashed #888; padding-left: .75em; }
 .pt-refusal, .pt-notice { border-left: 3px solid #b45309; padding-left: .75em; }
 .pt-paper { margin-top: 1em; }
 .pt-title { font-weight: 600; }
 .pt-paper blockquote { margin: .4em 0; padding-left: .75em; border-left: 3px solid var(--color-accent); }
 .pt-titles { margin: .4em 0 0 1.2em; }
+.pt-row { align-items: end; }
+.pt-row button { min-height: 2.6rem; }
 footer { display: none !important; }
 """
 
@@ -67,7 +69,7 @@ def build(assistant: Assistant) -> gr.Blocks:
         chat = gr.Chatbot(
             label="Answers", height="62vh", latex_delimiters=[], buttons=["copy"], feedback_options=None, elem_id="chat"
         )
-        with gr.Row(equal_height=True):
+        with gr.Row(equal_height=False, elem_classes="pt-row"):
             box = gr.Textbox(
                 label="Question",
                 placeholder="What does PDS do?",

@@ -20,6 +20,11 @@ REFUSALS: dict[RefusalReason, str] = {
     "(only abstracts were read, not the full papers).",
     "no_papers": "The indexed papers don't say: no paper passes the filters.",
 }
+TITLE_FROM: dict[TitleSource, str] = {
+    "page": "from the page",
+    "catalogue": "from the list of published titles",
+    "derived": "made up from the abstract's first words",
+}
 _COPIED_RUN = 8
 
 

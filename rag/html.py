@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from rag.answers import Answer, Citation
+from rag.answers import TITLE_FROM, Answer, Citation
 from rag.papers import Paper
 from rag.text import readable
 
@@ -58,9 +58,11 @@ def _paper(n: int, quotes: Sequence[Citation]) -> str:
     first = quotes[0]
     about = " · ".join(safe(part) for part in (first.date, _authors(first.authors)) if part)
     marked = (
-        "" if first.title_source == "page" else f' <span class="pt-about">(title: {safe(first.title_source)})</span>'
+        ""
+        if first.title_source == "page"
+        else f' <span class="pt-about">(title: {TITLE_FROM[first.title_source]})</span>'
     )
-    said = "".join(f"<blockquote>{safe(readable(citation.quote))}</blockquote>" for citation in quotes)
+    said = "".join(f"<blockquote>“{safe(readable(citation.quote))}”</blockquote>" for citation in quotes)
     return (
         f'<div class="pt-paper"><div class="pt-title">&#91;{n}&#93; {_title(first.title, first.url)}{marked}</div>'
         f'<div class="pt-about">{about}</div>{said}</div>'

@@ -111,12 +111,17 @@ class Terminal:
             self._citation([citation for citation in answer.citations if citation.n == n])
 
     def _citation(self, quotes: Sequence[Citation]) -> None:
+        from rag.answers import TITLE_FROM
         from rag.text import readable
 
         first = quotes[0]
         self._out.print()
         self._out.print(Text.assemble((f"[{first.n}] ", "bold"), (first.title, "bold")))
-        about = [first.date, first.url, None if first.title_source == "page" else f"title: {first.title_source}"]
+        about = [
+            first.date,
+            first.url,
+            None if first.title_source == "page" else f"title {TITLE_FROM[first.title_source]}",
+        ]
         known = "  ".join(part for part in about if part)
         if known:
             self._out.print(Text(f"    {known}", style="dim"))

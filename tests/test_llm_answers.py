@@ -1,4 +1,4 @@
-"""The real 1.5B model over the real pages: ten questions, the right paper cited, the key fact in the answer's own words.
+"""The real 1.5B model over the real pages: ten questions, right paper cited, key fact in the answer's own words.
 
 The questions were written by reading abstracts, for this file alone.
 """

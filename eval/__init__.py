@@ -1,0 +1,1 @@
+"""What PaperTrail is measured with. The measuring itself comes next; see eval/README.md."""
