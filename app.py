@@ -12,9 +12,9 @@ import gradio as gr
 from rag import html
 from rag.answers import Answer
 from rag.assistant import Assistant, Drafting, Notice, Working
-from rag.errors import RagError
+from rag.errors import RagError, UsageError
 from rag.papers import Paper
-from rag.progress import Progress, silent
+from rag.progress import ANNOUNCEMENT, Progress, silent
 from rag.retrieval import Found
 from rag.settings import Settings
 
@@ -116,6 +116,17 @@ def serve(settings: Settings, *, port: int | None = None, browser: bool = True, 
     assistant = Assistant(settings, progress)
     progress(f"Opening the index of {len(assistant.papers)} papers")
     page = build(assistant).queue(max_size=32)
+    try:
+        address = _launch(page, port, browser)
+    except OSError as error:
+        raise UsageError(
+            f"Port {port or 7860} is taken: name another, as in `rag chat --port {(port or 7860) + 1}`."
+        ) from error
+    progress(f"The chat page is at {address}", 0, ANNOUNCEMENT)
+    page.block_thread()
+
+
+def _launch(page: gr.Blocks, port: int | None, browser: bool) -> str:
     _, address, _ = page.launch(
         server_name="127.0.0.1",
         server_port=port,
@@ -126,8 +137,7 @@ def serve(settings: Settings, *, port: int | None = None, browser: bool = True, 
         theme=gr.themes.Default(font=SYSTEM_FONTS, font_mono=["ui-monospace", "monospace"]),
         css=CSS,
     )
-    progress(f"The chat page is at {address}")
-    page.block_thread()
+    return str(address)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from rag.answers import (
     copied_share,
 )
 from rag.embedding import Embedder
-from rag.errors import IndexMissing, ModelUnavailable, StorageError, UsageError
+from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, StorageError, UsageError
 from rag.generation import says_not_stated, tidy, write_draft
 from rag.grounding import Evidence, Grounded, Quote, ground
 from rag.index import IngestReport, PaperIndex, ingest
@@ -79,6 +79,9 @@ class Assistant:
         self.settings = settings
         self._progress = progress
         self._store = ModelStore.of(settings)
+        self._model_failure: ModelUnavailable | StorageError | None = None
+        self.notices: list[str] = []
+        """What the user should know of the state of things: a missing embedder, a broken index."""
 
     # What it works with ------------------------------------------------------------------------
 
@@ -89,6 +92,7 @@ class Assistant:
             return Embedder.load(self._store, self._progress)
         except (ModelUnavailable, StorageError) as error:
             self._embedder_failure = str(error)
+            self.notices.append(f"{error} Until then papers are found by their words alone.")
             return None
 
     @cached_property
@@ -98,21 +102,39 @@ class Assistant:
         :raises IndexMismatch: if it was made with other settings.
         """
         try:
-            return PaperIndex.open(self.settings)
-        except IndexMissing:
-            if (self.settings.index_dir / "chroma.sqlite3").is_file():
-                raise
-        if self.embedder is None:
+            return self._opened_or_made()
+        except (IndexMissing, ModelUnavailable, StorageError) as error:
+            if not isinstance(error, ModelUnavailable):  # the embedder's absence has its own notice
+                self.notices.append(f"{error} Until then the shipped pages are searched by their words alone.")
             return MemoryIndex(read_corpus(*default_corpus(self.settings)), self.settings.chunking.characters)
-        self.ingest()
-        return PaperIndex.open(self.settings)
+
+    def _opened_or_made(self) -> PaperIndex:
+        try:
+            index = PaperIndex.open(self.settings)
+        except IndexUnfinished:
+            self.ingest()
+            index = PaperIndex.open(self.settings)
+        try:
+            _ = index.papers, index.passages  # damage deeper inside shows here
+        except IndexMissing:
+            index.close()
+            raise
+        return index
 
     @cached_property
     def model(self) -> LanguageModel:
         """The language model, fetched and converted if need be. :raises ModelUnavailable: if it can't be had."""
-        weights = self._store.resolve(self.settings.model, self._progress)
-        self._progress(f"Loading {weights.name}")
-        return LanguageModel.load(weights, self.settings.generation, offline=self.settings.offline)
+        if self._model_failure is not None:
+            raise self._model_failure
+        try:
+            weights = self._store.resolve(self.settings.model, self._progress)
+            self._progress(f"Loading {weights.name}")
+            return LanguageModel.load(
+                weights, self.settings.generation, hub_cache=self.settings.models_dir, offline=self.settings.offline
+            )
+        except (ModelUnavailable, StorageError) as error:
+            self._model_failure = error  # each question would wait for the network again
+            raise
 
     @property
     def papers(self) -> list[Paper]:
@@ -137,7 +159,7 @@ class Assistant:
         for path, label in places:
             self._progress(f"Reading {path}")
             papers += read_corpus(path, label)
-            folder = path.expanduser().absolute()
+            folder = path.expanduser().resolve()
             scope += [f"{label or folder}/"] if folder.is_dir() else [name for _, name in pages(path, label)]
         if self.embedder is None:
             raise ModelUnavailable(self._embedder_failure)
@@ -194,18 +216,20 @@ class Assistant:
         :raises ModelUnavailable: in mode "generated", if the model can't be had; mode "auto" falls back.
         """
         question = checked_question(question)
+        if self.settings.mode != "extractive":
+            self._store.identify(self.settings.model)
         clock = _Clock()
         yield Working("Searching")
         among, notice = self.select(filters)
-        if notice:
-            yield Notice(notice)
-        found = self._retriever.search(question, self.settings.retrieval.papers, among)
+        retriever = self._retriever  # opens what there is to open, which may add notices
+        yield from map(Notice, [*self.notices, *([notice] if notice else [])])
+        found = retriever.search(question, self.settings.retrieval.papers, among)
         clock.lap("retrieve")
         yield found
         run = _Run(self, question, filters, found, clock)
         if not found.papers:
             yield run.refusal("no_papers" if among is not None else "off_topic")
-        elif found.confidence < self.settings.retrieval.min_confidence and among is None:
+        elif found.confidence < self.settings.retrieval.min_confidence and not filters.papers:
             yield run.refusal("off_topic")
         else:
             yield from self._compose(run, stopped)
@@ -221,17 +245,18 @@ class Assistant:
     # Stages ------------------------------------------------------------------------------------
 
     def _compose(self, run: _Run, stopped: Callable[[], bool]) -> Iterator[Event]:
-        if self.settings.mode == "extractive":
+        if run.mode == "extractive":
             yield run.extract()
             return
         yield Working("Loading the model")
         try:
             model = self.model
-        except (ModelUnavailable, StorageError, UsageError) as error:
-            if self.settings.mode == "generated" or isinstance(error, UsageError):
+        except (ModelUnavailable, StorageError) as error:
+            if self.settings.mode == "generated":
                 raise
             yield Notice(f"{error} Until then answers are sentences extracted from the abstracts.")
             run.clock.lap("load")
+            run.mode = "extractive"
             yield run.extract()
             return
         run.clock.lap("load")
@@ -316,6 +341,8 @@ class _Run:
         self.filters = filters
         self.found = found
         self.clock = clock
+        extractive = assistant.settings.mode == "extractive"
+        self.mode: Literal["generated", "extractive"] = "extractive" if extractive else "generated"
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -338,7 +365,7 @@ class _Run:
     def extract(self) -> Answer:
         kept = [Grounded(readable(quote.text), (quote,), 1.0) for quote in self.evidence.best(self.question)]
         self.clock.lap("ground")
-        return self._answer(None, kept, mode="extractive")
+        return self._answer(None, kept)
 
     def _answer(
         self,
@@ -349,7 +376,6 @@ class _Run:
         model: LanguageModel | None = None,
         reason: RefusalReason | None = None,
         nearest: tuple[Nearest, ...] = (),
-        mode: Literal["generated", "extractive"] = "generated",
     ) -> Answer:
         citations, sentences = _cite(kept)
         shown = " ".join(sentence.text for sentence in sentences)
@@ -363,7 +389,7 @@ class _Run:
             sentences=sentences,
             citations=citations,
             passages=self.found.passages,
-            mode=mode,
+            mode=self.mode,
             copied=round(copied_share(shown, [paper.abstract for paper in self.found.papers]), 4),
             draft=draft,
             model=ModelUsed(name=model.weights.name, sha256=model.weights.sha256, pinned=model.weights.pinned)

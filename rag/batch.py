@@ -31,6 +31,8 @@ class BadLine:
 
     id: str | int
     message: str
+    own_id: bool = False
+    """Whether the line gave its id, rather than getting its number."""
 
 
 def read_requests(lines: Iterable[str]) -> list[Request | BadLine]:
@@ -43,6 +45,8 @@ def read_requests(lines: Iterable[str]) -> list[Request | BadLine]:
     requests = [_request(number, line) for number, line in enumerate(lines, start=1)]
     seen: dict[str | int, int] = {}
     for number, request in enumerate(requests, start=1):
+        if isinstance(request, BadLine) and not request.own_id:
+            continue
         if request.id in seen:
             raise UsageError(
                 f"Lines {seen[request.id]} and {number} of the input have the same id {request.id!r}: "
@@ -65,11 +69,11 @@ def _request(number: int, line: str) -> Request | BadLine:
         return BadLine(number, f"The id in line {number} is neither a string nor an integer.")
     question = data.get("question")
     if not isinstance(question, str):
-        return BadLine(id_, f"Line {number} has no question (a string).")
+        return BadLine(id_, f"Line {number} has no question (a string).", given is not None)
     try:
         return Request(id_, question, _filters(data.get("filters")))
     except UsageError as error:
-        return BadLine(id_, str(error))
+        return BadLine(id_, str(error), given is not None)
 
 
 def _filters(data: object) -> Filters:
@@ -101,6 +105,8 @@ def run_batch(
     :param is_current: whether an earlier result is what ``work`` would make of this request now.
     :raises StorageError: if the output can't be written; what was written so far is whole lines.
     """
+    if output is not None:
+        output = output.resolve()  # a link stays one; what it points at is written
     kept = _kept(requests, output, is_current) if output else {}
     failed = 0
     with _Sink(requests, kept, output, stream) as sink:
@@ -133,7 +139,8 @@ def _kept(
     """Earlier results that still hold, by id. A torn last line, errors and anything unreadable are not kept."""
     asked: Mapping[str | int, Request] = {r.id: r for r in requests if isinstance(r, Request)}
     kept: dict[str | int, Json] = {}
-    for record in _records(output):
+    # What an interrupted run had set aside comes first: what it wrote since is newer.
+    for record in (*_records(_aside(output)), *_records(output)):
         request = asked.get(record["id"])
         if request is not None and "error" not in record and is_current(request, record):
             kept[request.id] = record
@@ -157,11 +164,16 @@ def _records(output: Path) -> Iterator[Json]:
             yield record
 
 
+def _aside(output: Path) -> Path:
+    """Where earlier results lie while a run that doesn't begin with them is under way."""
+    return output.with_name(f".{output.name}.old")
+
+
 class _Sink:
     """Where results are written, a whole line at a time.
 
-    The file is begun anew with the leading results that are kept, in one step, so that a process
-    that is killed at any moment leaves either the old file or a part of the new one.
+    The file is begun anew with the leading results that are kept, in one step; others that are kept
+    are set aside until the run has come to its end. A process that is killed at any moment loses none.
     """
 
     def __init__(
@@ -175,11 +187,15 @@ class _Sink:
             leading.append(kept[request.id])
         self._leading = leading
         self._held = {record["id"] for record in leading}
+        self._later = [record for id_, record in kept.items() if id_ not in self._held]
 
     def __enter__(self) -> _Sink:
         if self._output is not None:
             scratch = self._output.with_name(f".{self._output.name}.new")
             try:
+                if self._later:
+                    scratch.write_text("".join(map(_line, self._later)), encoding="utf-8", errors="backslashreplace")
+                    os.replace(scratch, _aside(self._output))
                 scratch.write_text("".join(map(_line, self._leading)), encoding="utf-8", errors="backslashreplace")
                 os.replace(scratch, self._output)
                 self._file = self._output.open("a", encoding="utf-8", errors="backslashreplace")
@@ -190,9 +206,11 @@ class _Sink:
                 ) from error
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, *_: object) -> None:
         if self._file is not self._stream:
             self._file.close()
+        if self._output is not None and kind is None:
+            _aside(self._output).unlink(missing_ok=True)
 
     def holds(self, id_: str | int) -> bool:
         """Whether the result of this id is in the file already."""

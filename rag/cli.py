@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -13,9 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 import rag
-from rag.errors import RagError, UsageError
+from rag.errors import ModelUnavailable, RagError, UsageError
 from rag.settings import Mode, Settings, load_settings
-from rag.terminal import Terminal
+from rag.terminal import ClosedPipe, Terminal
 
 if TYPE_CHECKING:
     from rag.assistant import Assistant
@@ -100,8 +101,7 @@ def ask(
     settings = load_settings(model=model, mode=_mode(mode))
     filters = _filters(paper, author, since)
     with _assistant(settings) as assistant:
-        if input_ is not None:
-            _only_one(question, input_)
+        if _is_batch(question, input_, output):
             return _batch(assistant, input_, output, _ask_line(assistant), "answers", filters)
         return _ask_one(assistant, _given(question), filters, json_)
 
@@ -138,13 +138,12 @@ def search(
     """Find passages, without an answer; shows why each was found."""
     filters = _filters(paper, author, since)
     with _assistant(load_settings()) as assistant:
-        if input_ is not None:
-            _only_one(question, input_)
+        if _is_batch(question, input_, output):
             return _batch(assistant, input_, output, _search_line(assistant, count), "passages", filters)
-        _, notice = assistant.select(filters)
-        if notice:
-            terminal.note(notice)
         result = assistant.search(_given(question), count, filters)
+        _, notice = assistant.select(filters)
+        for note in [*assistant.notices, *([notice] if notice else [])]:
+            terminal.note(note)
         terminal.done()
         terminal.out(result.model_dump_json(indent=2)) if json_ else terminal.passages(result)
         return 0 if result.passages else REFUSED
@@ -167,6 +166,8 @@ def papers(
     with _assistant(load_settings()) as assistant:
         chosen, undated = _filters([paper] if paper else None, author, since).select(assistant.papers)
         terminal.done()
+        for note in assistant.notices:
+            terminal.note(note)
         if undated:
             terminal.note(f"--since left out {undated} papers without a date.")
         if json_:
@@ -240,10 +241,19 @@ def pull(
     settings = load_settings()
     store = ModelStore.of(settings)
     wanted = names or [EMBEDDER, *([settings.model] if settings.model.lower() in CATALOGUE else [])]
+    failures: list[ModelUnavailable] = []
     for spec in [catalogue_model(name) for name in wanted]:
-        folder = store.pull(spec, terminal.progress)
+        try:
+            folder = store.pull(spec, terminal.progress)
+        except ModelUnavailable as error:
+            failures.append(error)
+            continue
         terminal.done()
         terminal.out(f"{spec.name} is ready in {folder}")
+    for other in failures[1:]:
+        terminal.error(str(other))
+    if failures:
+        raise failures[0]
     return 0
 
 
@@ -320,18 +330,25 @@ def _given(question: str | None) -> str:
     return question
 
 
-def _only_one(question: str | None, input_: str) -> None:
-    if question is not None:
+def _is_batch(question: str | None, input_: str | None, output: Path | None) -> bool:
+    if question is not None and input_ is not None:
         raise UsageError(f"Both a question and --input {input_} are given: give one of them.")
+    if output is not None and input_ is None:
+        raise UsageError(f"--output {output} is for batches: name the questions with --input.")
+    if output is not None and input_ not in (None, "-") and output.resolve() == Path(str(input_)).resolve():
+        raise UsageError(f"--input and --output are the same file {output}: name another --output.")
+    return input_ is not None
 
 
-def _batch(assistant: Assistant, input_: str, output: Path | None, line: Any, noun: str, filters: Filters) -> int:
+def _batch(
+    assistant: Assistant, input_: str | None, output: Path | None, line: Any, noun: str, filters: Filters
+) -> int:
     from dataclasses import replace
 
     from rag.batch import Request, read_requests, run_batch
 
     try:
-        text = sys.stdin.read() if input_ == "-" else Path(input_).read_text(encoding="utf-8")
+        text = sys.stdin.read() if input_ == "-" else Path(str(input_)).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UsageError(f"{input_} is not UTF-8 text: save it as UTF-8.") from error
     except OSError as error:
@@ -343,9 +360,12 @@ def _batch(assistant: Assistant, input_: str, output: Path | None, line: Any, no
         for request in read_requests(text.removesuffix("\n").split("\n") if text else [])
     ]
     work, is_current = line
-    failed = run_batch(
-        requests, work, output=output, stream=sys.stdout, is_current=is_current, progress=terminal.progress
-    )
+    try:
+        failed = run_batch(
+            requests, work, output=output, stream=sys.stdout, is_current=is_current, progress=terminal.progress
+        )
+    except BrokenPipeError:
+        raise ClosedPipe from None
     terminal.done()
     if output:
         terminal.note(f"{len(requests) - failed} {noun} and {failed} errors are in {output}.")
@@ -355,16 +375,15 @@ def _batch(assistant: Assistant, input_: str, output: Path | None, line: Any, no
 def _ask_line(assistant: Assistant) -> tuple[Callable[..., dict[str, Any]], Callable[..., bool]]:
     from rag.prompts import prompts_sha256
 
-    told: set[str] = set()
+    tell = _once()
 
     def work(request: Any) -> dict[str, Any]:
         from rag.answers import Answer
         from rag.assistant import Notice
 
         for event in assistant.ask(request.question, request.filters):
-            if isinstance(event, Notice) and event.text not in told:
-                told.add(event.text)
-                terminal.note(event.text)
+            if isinstance(event, Notice):
+                tell(event.text)
             if isinstance(event, Answer):
                 return event.model_dump(mode="json")
         raise AssertionError("ask ends with an answer")
@@ -382,8 +401,25 @@ def _ask_line(assistant: Assistant) -> tuple[Callable[..., dict[str, Any]], Call
     return work, is_current
 
 
+def _once() -> Callable[[str], None]:
+    """A way to tell each thing only once, however many lines of a batch have cause to."""
+    told: set[str] = set()
+
+    def tell(text: str) -> None:
+        if text not in told:
+            told.add(text)
+            terminal.note(text)
+
+    return tell
+
+
 def _search_line(assistant: Assistant, count: int) -> tuple[Callable[..., dict[str, Any]], Callable[..., bool]]:
+    tell = _once()
+
     def work(request: Any) -> dict[str, Any]:
+        _, notice = assistant.select(request.filters)
+        for note in [*assistant.notices, *([notice] if notice else [])]:
+            tell(note)
         return assistant.search(request.question, count, request.filters).model_dump(mode="json")
 
     def is_current(request: Any, record: dict[str, Any]) -> bool:
@@ -404,6 +440,8 @@ def main() -> None:
     # Wherever it is typed, --debug belongs to the whole command.
     arguments = (["--debug"] if debug else []) + [a for a in sys.argv[1:] if a != "--debug"]
     status = 1
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a lone surrogate in a question is no reason to stop
     try:
         status = get_command(app).main(args=arguments, prog_name="rag", standalone_mode=False) or 0
         sys.stdout.flush()
@@ -415,7 +453,7 @@ def main() -> None:
     except KeyboardInterrupt:
         terminal.error("Interrupted.")
         status = INTERRUPTED
-    except BrokenPipeError:
+    except (ClosedPipe, BrokenPipeError):
         # The reader has gone; let Python's own flush at exit find an open sink.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0

@@ -58,7 +58,11 @@ def _models(settings: Settings) -> list[Finding]:
     for name in (EMBEDDER, settings.model.lower()):
         spec = CATALOGUE.get(name)
         if spec is None:
-            findings.append(Finding(None, f"model {settings.model}: yours, unpinned"))
+            try:
+                store.identify(settings.model)
+                findings.append(Finding(None, f"model {settings.model}: yours, unpinned"))
+            except RagError as error:
+                findings.append(Finding(False, str(error)))
         elif store.ready(spec):
             findings.append(Finding(True, f"model {name}, SHA-256 {spec.sha256[:12]}…, in {store.folder / name}"))
         elif store.size(spec):

@@ -26,9 +26,15 @@ class PageError(RagError):
 
 
 class IndexMissing(RagError):
-    """There is no index, or it was left half-made."""
+    """There is no index that can be read."""
 
     code = "index_missing"
+
+
+class IndexUnfinished(IndexMissing):
+    """There is no index yet, or an ingest was stopped half-way: ingesting makes it whole."""
+
+    code = "index_unfinished"
 
 
 class IndexMismatch(RagError):

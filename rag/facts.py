@@ -38,7 +38,7 @@ _NAME_BEFORE = re.compile(r"[A-Za-z][\w.]*-[\w.\-]*$")
 _NAME_LENGTH = 40
 _FIGURE = re.compile(r"\d[\d,.]*(?:bn|[KMBTkmbt])?(?:-[a-z]+)?")
 _NAME = re.compile(r"[^\W_](?:[\w.+\-]*[^\W_])?\+*")
-# Digits that count nothing: they belong to a name such as GPT-4, E5 or Llama-3-8B.
+# Zero and one are often mere words.
 _SMALL = frozenset(_SPELLED[word] for word in ("zero", "one"))
 
 
@@ -69,7 +69,7 @@ def _figures(plain: str) -> Iterator[tuple[int, float]]:
 
 
 def unbacked_numbers(sentence: str, source: str) -> set[float]:
-    """Figures of the sentence that the source does not hold. Zero and one pass: they are often mere words."""
+    """Figures of the sentence that the source does not hold. Zero and one pass."""
     return numbers(sentence) - all_numbers(source) - _SMALL
 
 
@@ -85,9 +85,22 @@ def names(text: str) -> set[str]:
 
 
 def unbacked_names(sentence: str, source: str) -> set[str]:
-    """Names in the sentence of which the source holds no part. Plurals, case and hyphens don't matter."""
+    """Names in the sentence that the source doesn't hold. Plurals, case and hyphens don't matter.
+
+    Of a compound without digits one part is enough; "GPT-4" is not backed by "GPT-3".
+    """
     held = _parts(source)
-    return {name for name in names(sentence) if not _parts(name) & held}
+    return {name for name in names(sentence) if not _held(name, held)}
+
+
+def _held(name: str, held: set[str]) -> bool:
+    whole = "".join(words(name.replace("-", ""))).removesuffix("s")
+    if whole in held or re.sub(r"[.+]", "", whole) in held:
+        return True
+    parts = [part.removesuffix("s") for word in words(name) for part in word.split("-")]
+    if not any(c.isdigit() for c in name):
+        return any(part in held for part in parts if len(part) > 1)
+    return all(part in held and not part.isdigit() for part in parts)
 
 
 def _parts(text: str) -> set[str]:

@@ -60,7 +60,7 @@ def fetch(
     kind = HashMismatch if altered else ModelUnavailable
     raise kind(
         f"{spec.name} could not be fetched ({tried}): check the network and type `rag models pull {spec.name}`, "
-        f"or put {spec.weights} into a folder and type `RAG_WEIGHTS_DIR=FOLDER rag models pull {spec.name}`."
+        f"or put {', '.join(spec.files)} into a folder and type `RAG_WEIGHTS_DIR=FOLDER rag models pull {spec.name}`."
     )
 
 
@@ -98,7 +98,7 @@ def _keep(blocks: Iterable[bytes], target: Path, sha256: str, meter: _Meter) -> 
 def _from_folder(place: Path, spec: ModelSpec, folder: Path, progress: Progress) -> None:
     missing = [name for name in spec.files if not (place / name).is_file()]
     if missing:
-        raise ModelUnavailable(f"no {missing[0]} there")
+        raise ModelUnavailable(f"no {', '.join(missing)} there")
     meter = _Meter(spec, str(place), progress)
     for name, sha256 in spec.files.items():
         try:

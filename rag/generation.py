@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 from rag.llm import LanguageModel
 from rag.papers import Paper
 from rag.prompts import Prompt
-from rag.text import readable
+from rag.text import readable, sentence_spans, shortened
 
 _NOT_STATED = re.compile(r"\W*not[ _]stated\b", re.IGNORECASE)
+_ENDS = '.!?:;,"”)'
 _MARKER = re.compile(r"\s*\[\d+(?:\s*,\s*\d+)*\]")
 _BULLET = re.compile(r"^\s*(?:[-*•]|\d+[.)])\s+", re.MULTILINE)
 _EMPHASIS = re.compile(r"\*\*|__|`")
@@ -24,7 +25,10 @@ def write_draft(
     stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[str]:
     """The model's own words about the question, in pieces. Nothing in them is checked yet."""
-    abstracts = "\n\n".join(f"Paper: {readable(paper.title)}\nAbstract: {readable(paper.abstract)}" for paper in papers)
+    abstracts = "\n\n".join(
+        f"Paper: {shortened(readable(paper.title))}\nAbstract: {shortened(readable(paper.abstract))}"
+        for paper in papers
+    )
     yield from model.stream(prompt.fill(papers=abstracts, question=question), stopped)
 
 
@@ -34,7 +38,15 @@ def says_not_stated(draft: str) -> bool:
 
 
 def tidy(draft: str) -> str:
-    """The draft as running prose: no citation marks of the model's own, no list bullets, no emphasis, one line."""
+    """The draft as running prose: no citation marks of the model's own, no list bullets, no emphasis, one line.
+
+    A last sentence that was cut off by a limit is left out, if there is one before it.
+    """
     plain = _EMPHASIS.sub("", _BULLET.sub("", _MARKER.sub("", draft)))
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
-    return " ".join(line if line[-1] in ".!?:;," else f"{line}." for line in lines)
+    prose = " ".join(line if line[-1] in _ENDS else f"{line}." for line in lines[:-1])
+    last = lines[-1] if lines else ""
+    if last and last[-1] not in _ENDS:
+        spans = sentence_spans(last)
+        last = last[: spans[-2][1]] if len(spans) > 1 else ("" if prose else last)
+    return f"{prose} {last}".strip()

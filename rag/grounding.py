@@ -15,9 +15,10 @@ from rag.facts import numbers, unbacked_names, unbacked_numbers
 from rag.llm import LanguageModel
 from rag.papers import Paper
 from rag.prompts import Prompt
-from rag.text import readable, sentence_spans, words
+from rag.text import readable, sentence_spans, shortened, words
 
 _MAX_QUOTES = 3
+_MIN_WORDS = 3
 # A further quote must bring this much more of the sentence's words; one from another paper, more still.
 _GAIN, _GAIN_ELSEWHERE = 0.12, 0.3
 # Extracted answers: what a paper's rank costs its sentences, and how near a second sentence must come to the first.
@@ -143,7 +144,8 @@ def ground(draft: str, evidence: Evidence, model: LanguageModel, prompt: Prompt)
     The score joins exact checks of figures and names to the model's own yes or no to whether the
     quotes state the sentence. Sentences come back in order, unsupported ones too.
     """
-    texts = [draft[start:end] for start, end in sentence_spans(draft)]
+    # A bare word or number is no sentence, whatever backs it.
+    texts = [text for start, end in sentence_spans(draft) if len((text := draft[start:end]).split()) >= _MIN_WORDS]
     backed = [(text, evidence.attribute(text)) for text in texts]
     return [
         Grounded(text, quotes, support)
@@ -157,7 +159,9 @@ def support_of(claims: Sequence[tuple[str, Sequence[Quote]]], model: LanguageMod
     believed = iter(
         model.yes(
             [
-                prompt.fill(title=_titles(quotes), quotes=" […] ".join(readable(q.text) for q in quotes), claim=claim)
+                prompt.fill(
+                    title=_titles(quotes), quotes=" […] ".join(shortened(readable(q.text)) for q in quotes), claim=claim
+                )
                 for claim, quotes in asked
             ]
         )

@@ -24,7 +24,7 @@ from filelock import FileLock
 
 from rag.catalogue import CATALOGUE, EMBEDDER
 from rag.embedding import Embedder, Vectors
-from rag.errors import IndexMismatch, IndexMissing, StorageError
+from rag.errors import IndexMismatch, IndexMissing, IndexUnfinished, RagError, StorageError
 from rag.papers import Paper, Source, join_papers, join_sources
 from rag.progress import Progress, silent
 from rag.settings import Settings
@@ -82,12 +82,14 @@ class PaperIndex:
         :raises IndexMismatch: if it was made with another embedding model or other chunking.
         """
         if not (settings.index_dir / "chroma.sqlite3").is_file():
-            raise IndexMissing(f"There is no index in {settings.index_dir} yet: type `rag ingest`.")
+            raise IndexUnfinished(f"There is no index in {settings.index_dir} yet: type `rag ingest`.")
         index = _opened(settings)
         try:
             _check(index.recorded, settings)
             if not index.recorded.get("index_sha256"):
-                raise IndexMissing(f"The index in {settings.index_dir} is half-made: type `rag ingest` to finish it.")
+                raise IndexUnfinished(
+                    f"The index in {settings.index_dir} is half-made: type `rag ingest` to finish it."
+                )
         except BaseException:
             index.close()
             raise
@@ -110,7 +112,8 @@ class PaperIndex:
     @cached_property
     def papers(self) -> dict[str, Paper]:
         """All papers by id, in the order of their first source."""
-        found = self._papers.get(include=["documents", "metadatas"])
+        with _reading(self._settings):
+            found = self._papers.get(include=["documents", "metadatas"])
         papers = [
             Paper(abstract=abstract, **json.loads(str(metadata["paper"])))
             for abstract, metadata in zip(found["documents"] or [], found["metadatas"] or [], strict=True)
@@ -121,7 +124,8 @@ class PaperIndex:
     @cached_property
     def passages(self) -> list[StoredPassage]:
         """All passages, in the order of their papers."""
-        found = self._passages.get(include=["documents", "metadatas"])
+        with _reading(self._settings):
+            found = self._passages.get(include=["documents", "metadatas"])
         passages = [
             StoredPassage(str(metadata["paper_id"]), int(metadata["start"]), int(metadata["end"]), text)
             for text, metadata in zip(found["documents"] or [], found["metadatas"] or [], strict=True)
@@ -139,7 +143,8 @@ class PaperIndex:
         if paper_ids is not None:
             only = MetadataFilter(key="paper_id", operator=FilterOperator.IN, value=list(paper_ids))
             query.filters = MetadataFilters(filters=[only])
-        result = self._store.query(query)
+        with _reading(self._settings):
+            result = self._store.query(query)
         return [
             # LlamaIndex reports exp(-distance), and Chroma's cosine distance is 1 - cosine.
             (str(node.metadata["paper_id"]), int(node.metadata["start"]), 1 + math.log(max(similarity, 1e-9)))
@@ -270,7 +275,7 @@ def _wanted(known: dict[str, Paper], read: Iterable[Paper], scope: Sequence[str]
             wanted[paper.paper_id] = join_sources(paper, kept)
     for paper in read:
         other = wanted.get(paper.paper_id)
-        wanted[paper.paper_id] = join_papers(other, paper) if other else paper
+        wanted[paper.paper_id] = join_papers(paper, other) if other else paper
     return wanted
 
 
@@ -296,16 +301,13 @@ def _opened(settings: Settings) -> PaperIndex:
     """The index as it is, whatever it was made with. :raises IndexMissing: if it is damaged."""
     client = None
     try:
-        client = _client(settings.index_dir)
-        index = PaperIndex(client, settings)
-        index.recorded  # noqa: B018  read now, so that damage shows here
-    except Exception as error:  # Chroma raises whatever its database, its Rust core or pydantic raise
+        with _reading(settings):
+            client = _client(settings.index_dir)
+            return PaperIndex(client, settings)
+    except IndexMissing:
         if client is not None:
             client.close()
-        raise IndexMissing(
-            f"The index in {settings.index_dir} can't be opened ({type(error).__name__}): type {_REBUILD}."
-        ) from error
-    return index
+        raise
 
 
 def _open_to_write(folder: Path, settings: Settings) -> PaperIndex:
@@ -346,8 +348,15 @@ def _index_hash(index: PaperIndex) -> str:
 
 def _client(folder: Path) -> ClientAPI:
     import chromadb
+    from chromadb.api.shared_system_client import SharedSystemClient
 
-    return chromadb.PersistentClient(str(folder), settings=chromadb.Settings(anonymized_telemetry=False))
+    try:
+        return chromadb.PersistentClient(str(folder), settings=chromadb.Settings(anonymized_telemetry=False))
+    except Exception:
+        # Chroma keeps what it failed to start under its path, and would hand that out at the next try.
+        SharedSystemClient._identifier_to_system.pop(str(folder), None)
+        SharedSystemClient._identifier_to_refcount.pop(str(folder), None)
+        raise
 
 
 def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
@@ -356,11 +365,26 @@ def _parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 
 @contextmanager
+def _reading(settings: Settings) -> Iterator[None]:
+    try:
+        yield
+    except RagError:
+        raise
+    except Exception as error:  # Chroma raises whatever its database, its Rust core or pydantic raise
+        raise IndexMissing(
+            f"The index in {settings.index_dir} can't be read ({type(error).__name__}): type {_REBUILD}."
+        ) from error
+
+
+@contextmanager
 def _storage_errors(folder: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
+    except Exception as error:
+        if not isinstance(error, OSError) and not type(error).__module__.startswith("chromadb"):
+            raise
+        reason = getattr(error, "strerror", None) or error
         raise StorageError(
-            f"The index in {folder} can't be written ({error.strerror or error}): make room, mend its permissions, or "
-            f"set RAG_DATA_DIR to another folder."
+            f"The index in {folder} can't be written ({reason}): make room, mend its permissions, or set RAG_DATA_DIR "
+            f"to another folder."
         ) from error

@@ -22,7 +22,7 @@ from filelock import FileLock, Timeout
 from rag.catalogue import CATALOGUE, ModelSpec
 from rag.errors import ModelUnavailable, StorageError, UsageError
 from rag.fetch import fetch
-from rag.progress import Progress, silent
+from rag.progress import ANNOUNCEMENT, Progress, silent
 from rag.settings import Settings
 
 _MANIFEST = "papertrail.json"
@@ -93,7 +93,18 @@ class ModelStore:
         return True
 
     def resolve(self, name: str, progress: Progress = silent) -> Weights:
-        """The weights that a ``--model`` value means: a catalogue name, a local folder, or a hub id.
+        """The weights that a ``--model`` value means, made ready if they are of the catalogue.
+
+        :raises UsageError: as :meth:`identify`.
+        :raises ModelUnavailable: if they can't be had.
+        """
+        found = self.identify(name)
+        if isinstance(found, Weights):
+            return found
+        return Weights(found.name, str(self.pull(found, progress)), found.sha256, pinned=True)
+
+    def identify(self, name: str) -> ModelSpec | Weights:
+        """What a ``--model`` value means: an entry of the catalogue, a local folder, or a hub id. Nothing is fetched.
 
         :raises UsageError: if it is none of these.
         """
@@ -101,7 +112,7 @@ class ModelStore:
         if spec is not None:
             if spec.kind != "generator":
                 raise UsageError(f"{spec.name} embeds text and can't write answers: `rag models` lists those that can.")
-            return Weights(spec.name, str(self.pull(spec, progress)), spec.sha256, pinned=True)
+            return spec
         folder = Path(name).expanduser()
         if folder.is_dir():
             if not (folder / "config.json").is_file():
@@ -122,7 +133,9 @@ class ModelStore:
                 f"{free / 1e9:.1f} GB free: make room, or set RAG_CACHE_DIR to a folder on another disk."
             )
         kept = f", then keeping {spec.kept_bytes / 1e9:.1f} GB" if spec.format == "gguf" else ""
-        progress(f"{spec.name} is not here yet: fetching {spec.fetch_bytes / 1e9:.1f} GB{kept} in {self.folder}")
+        if self.weights_dir is not None or not self.offline:
+            size = f"{spec.fetch_bytes / 1e9:.1f} GB"
+            progress(f"{spec.name} is not here yet: fetching {size}{kept} in {self.folder}", 0, ANNOUNCEMENT)
         scratch = self.folder / f".making-{spec.name}"
         shutil.rmtree(scratch, ignore_errors=True)  # left by a process that was killed; we hold the lock
         fetched = scratch / "fetched"
@@ -221,9 +234,7 @@ def _storage_errors(folder: Path) -> Iterator[None]:
             raise StorageError(
                 f"The disk of {folder} is full: make room, or set RAG_CACHE_DIR to another disk."
             ) from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-            raise StorageError(
-                f"{folder} can't be written ({error.strerror}): mend its permissions, or set RAG_CACHE_DIR to a folder "
-                f"of your own."
-            ) from error
-        raise
+        raise StorageError(
+            f"{folder} can't be written ({error.strerror or error}): mend its permissions, or set RAG_CACHE_DIR to a "
+            f"folder of your own."
+        ) from error

@@ -69,10 +69,10 @@ class Paper(BaseModel):
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
 
     def has_author(self, name: str) -> bool:
-        """Whether every word of ``name`` occurs in one author's name (or in a page owner's)."""
+        """Whether every word of ``name`` is a word of one author's name (or a page owner's), or its initial."""
         wanted = _fold(name).split()
         return any(
-            all(any(part.startswith(word) for part in _fold(author).split()) for word in wanted)
+            all(any(_same_name(word, part) for part in _fold(author).split()) for word in wanted)
             for author in self.authors + self.listed_on
         )
 
@@ -143,7 +143,7 @@ def papers_from(records: Iterable[Record], catalogue: Catalogue | None = None) -
     for record in records:
         paper = _paper(record, catalogue or Catalogue())
         known = joined.get(paper.paper_id)
-        joined[paper.paper_id] = _join(known, paper) if known else paper
+        joined[paper.paper_id] = join_papers(known, paper) if known else paper
     return list(joined.values())
 
 
@@ -151,11 +151,6 @@ def join_sources(paper: Paper, sources: Sequence[Source]) -> Paper:
     """The paper with these sources, sorted and without repeats."""
     unique = {(s.file, s.start): s for s in sources}
     return paper.model_copy(update={"sources": tuple(unique[key] for key in sorted(unique))})
-
-
-def join_papers(first: Paper, second: Paper) -> Paper:
-    """Two readings of the same paper, joined."""
-    return _join(first, second)
 
 
 def _paper(record: Record, catalogue: Catalogue) -> Paper:
@@ -185,7 +180,8 @@ def _paper(record: Record, catalogue: Catalogue) -> Paper:
     )
 
 
-def _join(first: Paper, second: Paper) -> Paper:
+def join_papers(first: Paper, second: Paper) -> Paper:
+    """Two readings of the same paper, joined; where both say something, the first is believed."""
     best = min(first, second, key=lambda paper: _TITLE_RANK[paper.title_source])
     fuller = first if first.authors else second
     # Two prints of one abstract may differ in case or spacing; the offsets of quotes need one of them.
@@ -229,6 +225,10 @@ def find_links(text: str) -> tuple[str, ...]:
         links.append(link.rstrip(".,;:!?'"))
     links += [f"https://arxiv.org/abs/{arxiv}" for arxiv in _ARXIV_ID.findall(text)]
     return tuple(dict.fromkeys(links))
+
+
+def _same_name(word: str, other: str) -> bool:
+    return word == other or (min(len(word), len(other)) == 1 and word[0] == other[0])
 
 
 def _fold(text: str) -> str:

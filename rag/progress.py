@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
+ANNOUNCEMENT = 0
+"""The total of a task that isn't one: its text is to be read, and stays on the screen."""
+
 
 class Progress(Protocol):
     """Called as work goes on: what is being done, how much of it is done, and of how much (None: unknown)."""

@@ -120,7 +120,7 @@ def settings_file() -> Path:
 def load_settings(**flags: Any) -> Settings:
     """Read the settings; flags that are None leave the other sources in force.
 
-    :raises SettingsError: for an unknown name, a value out of its range, or a file that isn't TOML.
+    :raises SettingsError: for an unknown name in the file, a value out of its range, or a file that isn't TOML.
     """
     try:
         return Settings(**{name: value for name, value in flags.items() if value is not None})

@@ -14,6 +14,8 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
+from rag.progress import ANNOUNCEMENT
+
 if TYPE_CHECKING:
     from rag.answers import Answer, Citation, SearchResult
     from rag.doctor import Finding
@@ -22,11 +24,20 @@ if TYPE_CHECKING:
 _DRAFT_LINES = 8
 
 
+class ClosedPipe(Exception):
+    """Whoever read the output has gone."""
+
+
+class _Out(Console):
+    def on_broken_pipe(self) -> None:
+        raise ClosedPipe
+
+
 class Terminal:
     """Prints results and shows what is going on; at most one live display at a time."""
 
     def __init__(self) -> None:
-        self._out = Console(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+        self._out = _Out(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
         self._err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
         self._bars: Bars | None = None
         self._live: Live | None = None
@@ -37,6 +48,9 @@ class Terminal:
     def progress(self, task: str, done: float = 0, total: float | None = None) -> None:
         """Show what is being done: a bar on a terminal, elsewhere a line when a task of known length begins."""
         self._end_draft()
+        if total == ANNOUNCEMENT:
+            self.note(task)
+            return
         if not self._err.is_terminal:
             if self._task is None or self._task[0] != task:
                 self._task = (task, None)
@@ -95,7 +109,10 @@ class Terminal:
 
     def out(self, text: str) -> None:
         """Text as it is."""
-        print(text)
+        try:
+            print(text, flush=True)
+        except BrokenPipeError:
+            raise ClosedPipe from None
 
     def answer(self, answer: Answer) -> None:
         self._out.print(Text(answer.answer))

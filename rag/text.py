@@ -27,6 +27,9 @@ _LATEX = re.compile(
     r"|\\[%&_#${}]"  # escaped signs
 )
 _LINK = re.compile(r"\\(?:url|href)\{([^{}]*)\}(?:\{([^{}]*)\})?")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # escape sequences that a terminal would obey
+# Abstracts are far shorter. A page of another kind must not make a question take minutes.
+_MAX_CHARACTERS = 4000
 _TIE = re.compile(r"(?<=[A-Za-z.])~(?=[A-Za-z(\[\d])")
 _WORD = re.compile(r"[^\W_]+(?:[.\-+'’][^\W_]+)*\+*")
 
@@ -86,7 +89,12 @@ def readable(text: str) -> str:
     """
     if "\\" in text or "$" in text:
         text = _LATEX.sub(lambda match: _plain(match.group()), text)
-    return _TIE.sub(" ", text)
+    return _CONTROL.sub("", _TIE.sub(" ", text))
+
+
+def shortened(text: str) -> str:
+    """The text, cut at a word if it is much longer than an abstract."""
+    return text if len(text) <= _MAX_CHARACTERS else text[:_MAX_CHARACTERS].rsplit(" ", 1)[0] + " …"
 
 
 def words(text: str) -> list[str]:
@@ -100,9 +108,14 @@ def _plain(latex: str) -> str:
     link = _LINK.fullmatch(latex)
     if link:
         return link.group(2) or link.group(1)
-    plain: str = _latex().latex_to_text(latex).strip()
-    # A macro that the authors defined themselves: its name is the best that can be shown.
-    return plain or "".join(re.findall(r"\\([A-Za-z]+)", latex))
+    try:
+        plain: str = _latex().latex_to_text(latex).strip()
+    except Exception:  # pylatexenc raises whatever its macros' formatting raises, on input that is not quite LaTeX
+        plain = ""
+    if plain and "%s" not in plain:
+        return plain
+    # A macro that it doesn't know: what stands in its braces, or else its name, is the best that can be shown.
+    return " ".join(re.findall(r"\{([^{}\\]*)\}", latex)) or "".join(re.findall(r"\\([A-Za-z]+)", latex)) or latex
 
 
 @cache

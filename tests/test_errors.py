@@ -10,6 +10,7 @@ def test_scripts_can_tell_every_error_by_its_code():
         "UsageError": "usage",
         "PageError": "page",
         "IndexMissing": "index_missing",
+        "IndexUnfinished": "index_unfinished",
         "IndexMismatch": "index_mismatch",
         "ModelUnavailable": "model_unavailable",
         "HashMismatch": "hash_mismatch",

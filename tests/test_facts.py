@@ -91,7 +91,6 @@ def test_names_are_told_from_words(text, expected):
         ("We use Gpt4.", "We use GPT-4."),
         ("We use GPT-4.", "We use GPT4."),
         ("It is the Mwp-Bench.", r"It is {\sc MwpBench}."),
-        ("It is MathScale-7B.", "We propose MathScale."),
         ("It has 3.8B weights.", "Phi has 3.8 billion weights."),
     ],
 )
@@ -101,3 +100,22 @@ def test_a_name_is_backed_whatever_its_case_plural_or_hyphen(sentence, source):
 
 def test_a_name_that_the_source_lacks_is_unbacked():
     assert unbacked_names("It beats QLoRA and Mistral.", "It beats LoRA and Mistral.") == {"QLoRA"}
+
+
+@pytest.mark.parametrize(
+    ("sentence", "source"), [("GPT-4 is used.", "We use GPT-3."), ("It has Llama-3-8B.", "Llama-2 and 8B of it.")]
+)
+def test_another_version_does_not_back_a_name(sentence, source):
+    assert unbacked_names(sentence, source)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "source"),
+    [
+        ("GPT4 is used.", "We use GPT-4."),
+        ("It is BitNet-b1.58.", "BitNet b1.58 is it."),
+        ("LoRA-XS wins.", "LoRA wins."),
+    ],
+)
+def test_another_spelling_backs_a_name(sentence, source):
+    assert not unbacked_names(sentence, source)

@@ -178,8 +178,8 @@ def test_two_quotes_of_a_paper_stand_under_one_title():
 
 def test_only_titles_that_no_page_prints_say_where_they_come_from():
     text = read(html.answer(an_answer("x"))).text
-    assert text.count("(title: catalogue)") == 1
-    assert "(title: page)" not in text
+    assert text.count("(title: from the list of published titles)") == 1
+    assert "(title: from the page)" not in text
 
 
 def test_a_title_without_a_link_is_plain_text():

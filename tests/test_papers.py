@@ -290,3 +290,11 @@ def test_catalogue_values_that_are_not_strings_are_refused(tmp_path, entry):
     path.write_text(json.dumps([entry]))
     with pytest.raises(PageError):
         Catalogue.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("Li", True), ("yixiao li", True), ("Y. Li", True), ("Lia", False), ("L", True)]
+)
+def test_an_author_is_found_by_whole_words_and_initials(name, found):
+    assert only_paper(record(authors=("Yixiao Li", "Chen Liang"))).has_author(name) is found
+    assert only_paper(record(authors=("Chen Liang",))).has_author("Li") is False

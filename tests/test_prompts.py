@@ -59,7 +59,10 @@ def test_other_drafts_are_not_refusals(draft: str) -> None:
         ("PDS selects data [1].", "PDS selects data."),
         ("PDS selects data.[1][2, 3] It works.", "PDS selects data. It works."),
         ("- One thing\n- Another thing.\n", "One thing. Another thing."),
-        ("1. **Zorb** sorts\n2. `Blip` does not", "Zorb sorts. Blip does not."),
+        ("1. **Zorb** sorts\n2. `Blip` does not.", "Zorb sorts. Blip does not."),
+        ("It is whole. It was cut off in the mid", "It is whole."),
+        ("- One thing\n- It was cut. And this", "One thing. It was cut."),
+        ("Only this", "Only this"),
         ("It has x[i] and 1.5 parts.", "It has x[i] and 1.5 parts."),
     ],
 )

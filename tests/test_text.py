@@ -162,7 +162,7 @@ def test_no_latex_is_too_broken_to_read(text):
 
 
 @settings(deadline=None)
-@given(st.text().filter(lambda text: not set("\\$~") & set(text)))
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"])).filter(lambda text: not set("\\$~") & set(text)))
 def test_text_without_latex_is_untouched(text):
     assert readable(text) == text
 
@@ -195,3 +195,17 @@ def test_words_are_folded_and_names_stay_whole(text, expected):
 @given(st.text())
 def test_words_hold_no_space_and_are_never_empty(text):
     assert all(word and not any(c.isspace() for c in word) for word in words(text))
+
+
+@pytest.mark.parametrize(
+    "latex",
+    [r"\sqrt[3]{x}", r"\sqrt x", r"\href", r"\footnote", r"\input", r"\textcolor{red}", r"\frac12", r"\(\sqrt[3]{n}\)"],
+)
+def test_latex_that_is_not_quite_latex_is_shown_somehow(latex):
+    assert readable(f"a {latex} b").startswith("a ")
+    assert "%s" not in readable(latex)
+
+
+@given(st.text(alphabet="\\\\{}[]$%~abfrtx 12", max_size=30))
+def test_nothing_makes_readable_fail(text):
+    assert isinstance(readable(text), str)

@@ -43,6 +43,7 @@ def read_corpus(path: Path, label: str | None = None) -> list[Paper]:
     :raises UsageError: if there is nothing at the path, or no page in the folder.
     :raises PageError: if a page can't be read; nothing is returned then, not even the others.
     """
+    path = path.expanduser().resolve()
     records: list[Record] = []
     for page, name in pages(path, label):
         records += read_page(page, name)
@@ -52,7 +53,7 @@ def read_corpus(path: Path, label: str | None = None) -> list[Paper]:
 
 def pages(path: Path, label: str | None = None) -> Iterator[tuple[Path, str]]:
     """The page files under a path, each with the name that its records carry as their source."""
-    path = path.expanduser().absolute()
+    path = path.expanduser().resolve()
     if path.is_file():
         yield path, f"{label}/{path.name}" if label else str(path)
         return
