@@ -303,3 +303,53 @@ def test_progress_counts_the_lines_and_those_done_before(output):
     assert {task for task, _, _ in seen} == {"4 questions, 2 of them done before"}
     assert [done for _, done, _ in seen] == [0, 1, 2, 3, 4]
     assert {total for _, _, total in seen} == {4}
+
+
+def test_results_behind_an_edited_line_outlive_an_interruption(tmp_path):
+    output = tmp_path / "out.jsonl"
+
+    def rows(first):
+        return read_requests(lines({"question": first}, *({"question": f"q{i}"} for i in range(5))))
+
+    def run(requests, work):
+        return run_batch(requests, work, output=output, stream=io.StringIO(), is_current=is_current)
+
+    def is_current(request, record):
+        return record["question"] == request.question
+
+    def interrupted(request):
+        raise KeyboardInterrupt
+
+    worked = []
+
+    def work(request):
+        worked.append(request.question)
+        return {"question": request.question}
+
+    run(rows("old"), work)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            run(rows("new"), interrupted)
+    worked.clear()
+    run(rows("new"), work)
+    assert worked == ["new"]
+    assert [json.loads(line)["question"] for line in output.read_text().splitlines()] == [
+        "new",
+        *(f"q{i}" for i in range(5)),
+    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "real.jsonl").touch()
+    (tmp_path / "link.jsonl").symlink_to(tmp_path / "real.jsonl")
+    requests = read_requests(lines({"question": "a"}))
+    run_batch(
+        requests,
+        lambda request: {"question": request.question},
+        output=tmp_path / "link.jsonl",
+        stream=io.StringIO(),
+        is_current=lambda *_: True,
+    )
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert json.loads((tmp_path / "real.jsonl").read_text())["question"] == "a"

@@ -72,3 +72,12 @@ def test_weights_that_are_none_are_one_clear_error(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ModelUnavailable, match="can't be loaded"):
         LanguageModel.load(Weights("broken", str(tmp_path), None, pinned=False), Generation(), offline=True)
+
+
+def test_a_template_without_a_system_role_gets_its_text_in_the_first_turn(tiny_model: Path) -> None:
+    model = load(tiny_model)
+    model.tokenizer.chat_template = (
+        "{% for message in messages %}{% if message.role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+        "<|im_start|>{{ message.role }}\n{{ message.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+    )
+    assert "<|im_start|>user\nBe brief.\n\nWhat is" in model.tokenizer.decode(model.encode(QUESTION))
