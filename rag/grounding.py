@@ -30,8 +30,6 @@ _ASKS_FIGURE = re.compile(
     r"\bhow (?:many|much|long|big|large|fast|often|far|high)\b|\bwhat (?:percentage|share)\b", re.I
 )
 _BRINGS = re.compile(r"\b(?:we|paper|work)\b.{0,40}\b(?:propos|introduc|present|develop)", re.I)
-# Logistic calibration of the model's log-odds of yes, fitted on the development half of the claims.
-_SLOPE, _MIDDLE = 1.0, 0.0
 # A sentence with a figure that its quotes don't hold, or a name that the quoted papers don't, is never shown.
 _EXACT_CEILING = 0.1
 
@@ -170,14 +168,12 @@ def support_of(claims: Sequence[tuple[str, Sequence[Quote]]], model: LanguageMod
 
 
 def _support(claim: str, quotes: Sequence[Quote], yes: float) -> float:
-    odds = math.log(max(yes, 1e-9) / max(1 - yes, 1e-9))
-    support = 1 / (1 + math.exp(-_SLOPE * (odds - _MIDDLE)))
     stated = "\n".join(quote.text for quote in quotes)
     # A quote often calls its system "we" or "it"; the figures must stand in the quotes themselves.
     papers = "\n".join(f"{quote.paper.title}\n{quote.paper.abstract}" for quote in quotes)
     if unbacked_numbers(claim, f"{_titles(quotes)}\n{stated}") or unbacked_names(claim, papers):
-        support = min(support, _EXACT_CEILING)
-    return round(support, 4)
+        return round(min(yes, _EXACT_CEILING), 4)
+    return round(yes, 4)
 
 
 def _titles(quotes: Sequence[Quote]) -> str:

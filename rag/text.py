@@ -77,11 +77,6 @@ def group(spans: Sequence[Span], characters: int) -> list[Span]:
     return [*groups, (start, end)]
 
 
-def sentences(text: str) -> list[str]:
-    """The sentences of a text."""
-    return [text[start:end] for start, end in sentence_spans(text)]
-
-
 def readable(text: str) -> str:
     """The text with its LaTeX turned into plain Unicode, for display only: offsets do not carry over.
 

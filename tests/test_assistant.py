@@ -16,7 +16,7 @@ from rag.facts import unbacked_numbers
 from rag.models import Weights
 from rag.retrieval import Filters, Found
 from rag.settings import Settings
-from rag.text import sentences
+from rag.text import sentence_spans
 
 
 class Says:
@@ -135,7 +135,7 @@ def test_no_shown_sentence_holds_a_figure_that_its_quotes_lack(picks: list[tuple
     assistant = Assistant(_indexed)
     found = assistant.search("Which models are quantized?", 3)
     abstracts = {p.paper_id: assistant.index.papers[p.paper_id].abstract for p in found.passages}
-    pool = [sentence for abstract in abstracts.values() for sentence in sentences(abstract)]
+    pool = [abstract[start:end] for abstract in abstracts.values() for start, end in sentence_spans(abstract)]
     draft = " ".join(
         pool[i % len(pool)] if figure is None else f"{pool[i % len(pool)].rstrip('.')} in {figure} cases."
         for i, figure in picks

@@ -310,12 +310,17 @@ def test_an_interrupt_ends_with_130_and_whole_lines(indexed: Settings, tmp_path:
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"RAG_MODE": "extractive"},
+        # A shell that starts the tests in the background has them ignore interrupts, and children inherit that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline and not (output.exists() and output.stat().st_size):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    try:
+        _, errors = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 130
     assert "Traceback" not in errors
     text = output.read_text()

@@ -2,11 +2,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.text import group, readable, sentence_spans, sentences, words
+from rag.text import group, readable, sentence_spans, words
 
 PIECES = "We|models (e.g., BERT)|improve.|it|3.5%|vs.|NP|et al.|Then!|Why?|\\textbf{x}|$x$|Fig. 3|\n|“Yes.”|A.|\u00a0|é"
 PROSE = st.lists(st.sampled_from(PIECES.split("|"))).map(" ".join)
 LATEX = st.text(alphabet="\\{}$%&_^~#[]() \nabcXYZ019.,é∑", max_size=80)
+
+
+def sentences(text):
+    return [text[start:end] for start, end in sentence_spans(text)]
 
 
 def spans_in_order(spans, length):
