@@ -60,6 +60,7 @@ class Citation(_Frozen):
     title: str
     title_source: TitleSource
     authors: tuple[str, ...]
+    authors_complete: bool
     date: str | None
     url: str | None
     quote: str
@@ -74,6 +75,7 @@ class Citation(_Frozen):
             title=readable(paper.title),
             title_source=paper.title_source,
             authors=paper.authors,
+            authors_complete=paper.authors_complete,
             date=paper.date,
             url=paper.url,
             quote=paper.abstract[start:end],

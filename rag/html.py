@@ -56,7 +56,7 @@ def answer(result: Answer) -> str:
 
 def _paper(n: int, quotes: Sequence[Citation]) -> str:
     first = quotes[0]
-    about = " · ".join(safe(part) for part in (first.date, _authors(first.authors)) if part)
+    about = " · ".join(safe(part) for part in (first.date, _authors(first)) if part)
     marked = (
         ""
         if first.title_source == "page"
@@ -69,8 +69,9 @@ def _paper(n: int, quotes: Sequence[Citation]) -> str:
     )
 
 
-def _authors(authors: Sequence[str]) -> str:
-    return ", ".join(authors[:3]) + (" et al." if len(authors) > 3 else "")
+def _authors(citation: Citation) -> str:
+    more = len(citation.authors) > 3 or not citation.authors_complete
+    return ", ".join(citation.authors[:3]) + (" et al." if more else "")
 
 
 def _title(title: str, url: str | None) -> str:

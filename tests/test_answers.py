@@ -77,6 +77,7 @@ def test_a_citation_quotes_the_abstract_word_for_word_under_a_readable_title():
         title_source="page",
         abstract=ABSTRACT,
         authors=("Ada Lovelace",),
+        authors_complete=True,
         date="2024-03",
         url="https://arxiv.org/abs/2403.02884",
     )

@@ -73,6 +73,7 @@ def citation(n, text, title_source="page", url="https://arxiv.org/abs/2403.02884
         title=text,
         title_source=title_source,
         authors=(text, text),
+        authors_complete=True,
         date="2024-03",
         url=url,
         quote=text,
