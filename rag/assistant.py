@@ -111,7 +111,9 @@ class Assistant:
     def _opened_or_made(self) -> PaperIndex:
         try:
             index = PaperIndex.open(self.settings)
-        except IndexUnfinished:
+        except IndexUnfinished as error:
+            if error.scope not in ("", "\n".join(_scope(*default_corpus(self.settings)))):
+                raise  # pages of the user's own, which only they can name again
             self.ingest()
             index = PaperIndex.open(self.settings)
         try:
@@ -159,8 +161,7 @@ class Assistant:
         for path, label in places:
             self._progress(f"Reading {path}")
             papers += read_corpus(path, label)
-            folder = path.expanduser().resolve()
-            scope += [f"{label or folder}/"] if folder.is_dir() else [name for _, name in pages(path, label)]
+            scope += _scope(path, label)
         if self.embedder is None:
             raise ModelUnavailable(self._embedder_failure)
         self.close()
@@ -309,6 +310,12 @@ def default_corpus(settings: Settings) -> tuple[Path, str | None]:
         return resource("seeds"), "seeds"
     except FileNotFoundError as error:
         raise UsageError(f"{error}: name the pages to read, as in `rag ingest FOLDER`.") from error
+
+
+def _scope(path: Path, label: str | None) -> list[str]:
+    """The sources that reading a path accounts for: a folder, ending in a slash, or single files."""
+    folder = path.expanduser().resolve()
+    return [f"{label or folder}/"] if folder.is_dir() else [name for _, name in pages(path, label)]
 
 
 class _Clock:

@@ -32,9 +32,16 @@ class IndexMissing(RagError):
 
 
 class IndexUnfinished(IndexMissing):
-    """There is no index yet, or an ingest was stopped half-way: ingesting makes it whole."""
+    """There is no index yet, or an ingest was stopped half-way: the same ingest makes it whole.
+
+    ``scope`` is what that ingest was reading, a place a line; empty where there is no index at all.
+    """
 
     code = "index_unfinished"
+
+    def __init__(self, message: str, scope: str = ""):
+        super().__init__(message)
+        self.scope = scope
 
 
 class IndexMismatch(RagError):

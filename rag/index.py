@@ -87,8 +87,10 @@ class PaperIndex:
         try:
             _check(index.recorded, settings)
             if not index.recorded.get("index_sha256"):
+                scope = str(index.recorded.get("reading", ""))
                 raise IndexUnfinished(
-                    f"The index in {settings.index_dir} is half-made: type `rag ingest` to finish it."
+                    f"The index in {settings.index_dir} is half-made: type `rag ingest` again, as when it was stopped.",
+                    scope,
                 )
         except BaseException:
             index.close()
@@ -223,11 +225,11 @@ def ingest(
             known = _known(settings, rebuild)
             wanted = _wanted(known, papers, scope)
             if not rebuild:
-                return _update(folder, settings, wanted, embedder, progress)
+                return _update(folder, settings, wanted, embedder, scope, progress)
             fresh = folder.with_name(f".making-{folder.name}")
             shutil.rmtree(fresh, ignore_errors=True)  # left by a process that was killed; we hold the lock
             try:
-                _update(fresh, settings, wanted, embedder, progress)
+                _update(fresh, settings, wanted, embedder, scope, progress)
                 shutil.rmtree(folder, ignore_errors=True)
                 os.replace(fresh, folder)
             finally:
@@ -236,13 +238,24 @@ def ingest(
 
 
 def _update(
-    folder: Path, settings: Settings, wanted: dict[str, Paper], embedder: Embedder, progress: Progress
+    folder: Path,
+    settings: Settings,
+    wanted: dict[str, Paper],
+    embedder: Embedder,
+    scope: Sequence[str] | None,
+    progress: Progress,
 ) -> IngestReport:
     with closing(_open_to_write(folder, settings)) as index:
-        return _bring_in_line(index, wanted, embedder, progress)
+        return _bring_in_line(index, wanted, embedder, scope, progress)
 
 
-def _bring_in_line(index: PaperIndex, wanted: dict[str, Paper], embedder: Embedder, progress: Progress) -> IngestReport:
+def _bring_in_line(
+    index: PaperIndex,
+    wanted: dict[str, Paper],
+    embedder: Embedder,
+    scope: Sequence[str] | None,
+    progress: Progress,
+) -> IngestReport:
     stored = index._digests()
     gone = [paper_id for paper_id in stored if paper_id not in wanted]
     changed = [paper for paper in wanted.values() if stored.get(paper.paper_id) != paper.digest]
@@ -251,7 +264,7 @@ def _bring_in_line(index: PaperIndex, wanted: dict[str, Paper], embedder: Embedd
         len(changed) - len(replaced), len(replaced), len(gone), len(wanted) - len(changed), len(wanted)
     )
     if report.changed or not index.recorded.get("index_sha256"):
-        index._record(index_sha256="")
+        index._record(index_sha256="", reading="\n".join(scope or ()))
         index._delete(gone)
         task = f"Indexing {len(changed)} papers"
         progress(task, 0, len(changed))
@@ -262,7 +275,7 @@ def _bring_in_line(index: PaperIndex, wanted: dict[str, Paper], embedder: Embedd
             index._write(part, embedder)
             done += len(part)
             progress(task, done, len(changed))
-        index._record(index_sha256=_index_hash(index))
+        index._record(index_sha256=_index_hash(index), reading="")
     return report
 
 
@@ -341,7 +354,7 @@ def _check(recorded: dict[str, Any], settings: Settings) -> None:
 
 
 def _index_hash(index: PaperIndex) -> str:
-    made_with = {name: value for name, value in index.recorded.items() if name != "index_sha256"}
+    made_with = {name: value for name, value in index.recorded.items() if name not in ("index_sha256", "reading")}
     content = json.dumps([made_with, sorted(index._digests().items())], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()
 

@@ -289,9 +289,23 @@ def test_a_half_made_index_is_finished_by_the_next_question(settings: Settings, 
     (pages / "a.txt").write_text(f"Zorb: a tool\n{'Zorb sorts marbles quickly and well. ' * 12}\n")
     here = here.model_copy(update={"corpus": pages})
     assistant = Assistant(here)
-    assistant.index._record(index_sha256="")  # type: ignore[union-attr]
+    assistant.index._record(index_sha256="", reading=f"{pages}/")  # type: ignore[union-attr]
     assistant.close()
-    assert Assistant(here).answer("What does Zorb sort?").citations[0].title == "Zorb: a tool"
+    again = Assistant(here)
+    assert again.answer("What does Zorb sort?").citations[0].title == "Zorb: a tool"
+    assert again.notices == []
+
+
+def test_a_half_made_index_of_the_users_own_pages_is_not_finished_with_others(
+    settings: Settings, tmp_path: Path
+) -> None:
+    here = settings.model_copy(update={"data_dir": tmp_path, "mode": "extractive"})
+    assistant = Assistant(here)
+    assistant.index._record(index_sha256="", reading="/home/me/pages/")  # type: ignore[union-attr]
+    assistant.close()
+    again = Assistant(here)
+    again.answer("What does PDS do?")
+    assert "half-made: type `rag ingest` again" in again.notices[0]
 
 
 def test_off_topic_is_refused_under_filters_too(extractive: Assistant) -> None:

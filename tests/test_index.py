@@ -116,7 +116,7 @@ def test_an_ingest_that_was_stopped_is_half_made_and_goes_on(here: Settings, emb
 
     with pytest.raises(Breaks):
         ingest(here, papers, embedder=breaking)  # type: ignore[arg-type]
-    with pytest.raises(IndexMissing, match="half-made: type `rag ingest`"):
+    with pytest.raises(IndexMissing, match="half-made: type `rag ingest` again"):
         PaperIndex.open(here)
     report = ingest(here, papers, embedder=embedder)
     assert 0 < report.unchanged < 80
