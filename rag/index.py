@@ -225,28 +225,23 @@ def ingest(
             known = _known(settings, rebuild)
             wanted = _wanted(known, papers, scope)
             if not rebuild:
-                return _update(folder, settings, wanted, embedder, scope, progress)
+                with closing(_open_to_write(folder, settings)) as index:
+                    return _bring_in_line(index, wanted, embedder, scope, progress)
             fresh = folder.with_name(f".making-{folder.name}")
             shutil.rmtree(fresh, ignore_errors=True)  # left by a process that was killed; we hold the lock
             try:
-                _update(fresh, settings, wanted, embedder, scope, progress)
+                with closing(_open_to_write(fresh, settings)) as index:
+                    _bring_in_line(index, wanted, embedder, scope, progress)
                 shutil.rmtree(folder, ignore_errors=True)
                 os.replace(fresh, folder)
             finally:
                 shutil.rmtree(fresh, ignore_errors=True)
-            return IngestReport(replaced=len(wanted), removed=len(known.keys() - wanted.keys()), total=len(wanted))
-
-
-def _update(
-    folder: Path,
-    settings: Settings,
-    wanted: dict[str, Paper],
-    embedder: Embedder,
-    scope: Sequence[str] | None,
-    progress: Progress,
-) -> IngestReport:
-    with closing(_open_to_write(folder, settings)) as index:
-        return _bring_in_line(index, wanted, embedder, scope, progress)
+            return IngestReport(
+                added=len(wanted.keys() - known.keys()),
+                replaced=len(wanted.keys() & known.keys()),
+                removed=len(known.keys() - wanted.keys()),
+                total=len(wanted),
+            )
 
 
 def _bring_in_line(
