@@ -184,6 +184,12 @@ class Assistant:
         notice = f"--since left out {undated} papers without a date." if undated else None
         return papers, notice
 
+    def told(self, filters: Filters = NO_FILTERS) -> list[str]:
+        """What the user should know before an answer: the notices, and how many undated papers a filter leaves out."""
+        _ = self._retriever  # opens what there is to open, which may add notices
+        _, undated = self.select(filters)
+        return [*self.notices, *([undated] if undated else [])]
+
     def search(self, question: str, count: int = 10, filters: Filters = NO_FILTERS) -> SearchResult:
         """The passages of the best ``count`` papers for a question, without any answer.
 
@@ -221,10 +227,9 @@ class Assistant:
             self._store.identify(self.settings.model)
         clock = _Clock()
         yield Working("Searching")
-        among, notice = self.select(filters)
-        retriever = self._retriever  # opens what there is to open, which may add notices
-        yield from map(Notice, [*self.notices, *([notice] if notice else [])])
-        found = retriever.search(question, self.settings.retrieval.papers, among)
+        yield from map(Notice, self.told(filters))
+        among, _ = self.select(filters)
+        found = self._retriever.search(question, self.settings.retrieval.papers, among)
         clock.lap("retrieve")
         yield found
         run = _Run(self, question, filters, found, clock)
@@ -242,6 +247,11 @@ class Assistant:
         )
         chosen = [fields, filters.papers, filters.author, filters.since, *extra]
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
+
+    @cached_property
+    def prompt_sha256(self) -> str:
+        """Hash over all prompts that an answer depends on."""
+        return prompts_sha256()
 
     # Stages ------------------------------------------------------------------------------------
 
@@ -402,7 +412,7 @@ class _Run:
             model=ModelUsed(name=model.weights.name, sha256=model.weights.sha256, pinned=model.weights.pinned)
             if model
             else None,
-            prompt_sha256=prompts_sha256(),
+            prompt_sha256=assistant.prompt_sha256,
             index_sha256=assistant.index.sha256,
             settings_sha256=assistant.settings_sha256(self.filters),
             seconds=self.clock.seconds(),

@@ -141,8 +141,7 @@ def search(
         if _is_batch(question, input_, output):
             return _batch(assistant, input_, output, _search_line(assistant, count), "passages", filters)
         result = assistant.search(_given(question), count, filters)
-        _, notice = assistant.select(filters)
-        for note in [*assistant.notices, *([notice] if notice else [])]:
+        for note in assistant.told(filters):
             terminal.note(note)
         terminal.done()
         terminal.out(result.model_dump_json(indent=2)) if json_ else terminal.passages(result)
@@ -373,8 +372,6 @@ def _batch(
 
 
 def _ask_line(assistant: Assistant) -> tuple[Callable[..., dict[str, Any]], Callable[..., bool]]:
-    from rag.prompts import prompts_sha256
-
     tell = _once()
 
     def work(request: Any) -> dict[str, Any]:
@@ -391,14 +388,21 @@ def _ask_line(assistant: Assistant) -> tuple[Callable[..., dict[str, Any]], Call
     def is_current(request: Any, record: dict[str, Any]) -> bool:
         wanted_mode = "extractive" if assistant.settings.mode == "extractive" else "generated"
         return (
-            record.get("question") == " ".join(request.question.split())
+            _same_make(assistant, request, record)
             and record.get("mode") == wanted_mode
-            and record.get("prompt_sha256") == prompts_sha256()
-            and record.get("index_sha256") == assistant.index.sha256
-            and record.get("settings_sha256") == assistant.settings_sha256(request.filters)
+            and record.get("prompt_sha256") == assistant.prompt_sha256
         )
 
     return work, is_current
+
+
+def _same_make(assistant: Assistant, request: Any, record: dict[str, Any], *extra: object) -> bool:
+    """Whether a result is of the same question, index and settings as would be used now."""
+    return (
+        record.get("question") == " ".join(request.question.split())
+        and record.get("index_sha256") == assistant.index.sha256
+        and record.get("settings_sha256") == assistant.settings_sha256(request.filters, *extra)
+    )
 
 
 def _once() -> Callable[[str], None]:
@@ -417,17 +421,12 @@ def _search_line(assistant: Assistant, count: int) -> tuple[Callable[..., dict[s
     tell = _once()
 
     def work(request: Any) -> dict[str, Any]:
-        _, notice = assistant.select(request.filters)
-        for note in [*assistant.notices, *([notice] if notice else [])]:
+        for note in assistant.told(request.filters):
             tell(note)
         return assistant.search(request.question, count, request.filters).model_dump(mode="json")
 
     def is_current(request: Any, record: dict[str, Any]) -> bool:
-        return (
-            record.get("question") == " ".join(request.question.split())
-            and record.get("index_sha256") == assistant.index.sha256
-            and record.get("settings_sha256") == assistant.settings_sha256(request.filters, count)
-        )
+        return _same_make(assistant, request, record, count)
 
     return work, is_current
 
