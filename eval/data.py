@@ -77,6 +77,29 @@ class Claim(_Row):
     evidence: tuple[str, ...]
 
 
+class Label(_Row):
+    """A sentence that a system wrote, read by a person beside the abstracts that it rests on."""
+
+    question_id: str
+    system: str
+    text: str
+    paper_ids: tuple[str, ...]
+    supported: bool
+    """Whether the abstracts state all of it."""
+    support: float | None
+    """What the assistant's own check gave it, unseen while it was labelled."""
+    note: str
+
+
+class NamedSystem(BaseModel):
+    """A paper that names a system of its own, and the name as the paper writes it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    paper_id: str
+    name: str
+
+
 def load_questions(path: Path = HERE / "gold.jsonl") -> list[Question]:
     """The gold questions. :raises pydantic.ValidationError: for a line that isn't one."""
     return [Question.model_validate_json(line) for line in _lines(path)]
@@ -85,6 +108,16 @@ def load_questions(path: Path = HERE / "gold.jsonl") -> list[Question]:
 def load_claims(path: Path = HERE / "claims.jsonl") -> list[Claim]:
     """The labelled claims. :raises pydantic.ValidationError: for a line that isn't one."""
     return [Claim.model_validate_json(line) for line in _lines(path)]
+
+
+def load_labels(path: Path = HERE / "labels.jsonl") -> list[Label]:
+    """The sentences labelled by hand. :raises pydantic.ValidationError: for a line that isn't one."""
+    return [Label.model_validate_json(line) for line in _lines(path)]
+
+
+def load_names(path: Path = HERE / "names.jsonl") -> list[NamedSystem]:
+    """The papers that name a system. :raises pydantic.ValidationError: for a line that isn't one."""
+    return [NamedSystem.model_validate_json(line) for line in _lines(path)]
 
 
 def question_problems(questions: Sequence[Question], papers: Mapping[str, Paper]) -> Iterator[str]:

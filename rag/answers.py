@@ -103,6 +103,13 @@ class Sentence(_Frozen):
         return f"{body}{marks}{self.text[len(body) :] or '.'}"
 
 
+class Dropped(_Frozen):
+    """A sentence of the draft that is not shown, because its best quotes support it too little."""
+
+    text: str
+    support: float
+
+
 class Nearest(_Frozen):
     """A paper offered beside a refusal."""
 
@@ -144,6 +151,7 @@ class Answer(_Frozen):
     mode: Literal["generated", "extractive"]
     copied: float
     draft: str
+    dropped: tuple[Dropped, ...] = ()
     model: ModelUsed | None
     prompt_sha256: str
     index_sha256: str

@@ -19,6 +19,7 @@ from rag.answers import (
     REFUSALS,
     Answer,
     Citation,
+    Dropped,
     ModelUsed,
     Nearest,
     RefusalReason,
@@ -365,19 +366,28 @@ class _Run:
     def evidence(self) -> Evidence:
         return Evidence(self.found.papers, self.assistant.embedder)
 
-    def refusal(self, reason: RefusalReason, draft: str = "", model: LanguageModel | None = None) -> Answer:
+    def refusal(
+        self,
+        reason: RefusalReason,
+        draft: str = "",
+        model: LanguageModel | None = None,
+        dropped: tuple[Dropped, ...] = (),
+    ) -> Answer:
         nearest = tuple(
             Nearest(paper_id=paper.paper_id, title=readable(paper.title), url=paper.url)
             for paper in self.found.papers[:3]
         )
-        return self._answer(REFUSALS[reason], [], draft=draft, model=model, reason=reason, nearest=nearest)
+        return self._answer(
+            REFUSALS[reason], [], draft=draft, dropped=dropped, model=model, reason=reason, nearest=nearest
+        )
 
     def generated(self, draft: str, grounded: Sequence[Grounded], model: LanguageModel) -> Answer:
         least = self.assistant.settings.grounding.min_support
         kept = [sentence for sentence in grounded if sentence.support >= least]
+        dropped = tuple(Dropped(text=s.text, support=s.support) for s in grounded if s.support < least)
         if not kept:
-            return self.refusal("unsupported", draft, model)
-        return self._answer(None, kept, draft=draft, model=model)
+            return self.refusal("unsupported", draft, model, dropped)
+        return self._answer(None, kept, draft=draft, dropped=dropped, model=model)
 
     def extract(self) -> Answer:
         kept = [Grounded(readable(quote.text), (quote,), 1.0) for quote in self.evidence.best(self.question)]
@@ -390,6 +400,7 @@ class _Run:
         kept: Sequence[Grounded],
         *,
         draft: str = "",
+        dropped: tuple[Dropped, ...] = (),
         model: LanguageModel | None = None,
         reason: RefusalReason | None = None,
         nearest: tuple[Nearest, ...] = (),
@@ -409,6 +420,7 @@ class _Run:
             mode=self.mode,
             copied=round(copied_share(shown, [paper.abstract for paper in self.found.papers]), 4),
             draft=draft,
+            dropped=dropped,
             model=ModelUsed(name=model.weights.name, sha256=model.weights.sha256, pinned=model.weights.pinned)
             if model
             else None,

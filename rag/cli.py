@@ -6,17 +6,17 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
 import rag
+from rag.cli_shared import examples, opened, terminal
 from rag.errors import ModelUnavailable, RagError, UsageError
-from rag.settings import Mode, Settings, load_settings
-from rag.terminal import ClosedPipe, Terminal
+from rag.settings import Mode, load_settings
+from rag.terminal import ClosedPipe
 
 if TYPE_CHECKING:
     from rag.assistant import Assistant
@@ -36,7 +36,6 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="List, fetch and remove models.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
-terminal = Terminal()
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[Optional[str], typer.Option("--model", "-m", help="Catalogue name, hub id or local folder.")]
@@ -57,11 +56,6 @@ Since = Annotated[
 ]
 
 
-def _examples(*commands: str) -> str:
-    """The end of a help page: real commands to copy, in Markdown."""
-    return "Examples:\n\n\n" + "\n\n".join(f"- `{command}`" for command in commands)
-
-
 def _version(wanted: bool) -> None:
     if wanted:
         terminal.out(f"rag, version {rag.__version__}")
@@ -79,7 +73,7 @@ def common(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         'rag ask "What does PDS do?"',
         'rag ask --author "Zhendong Wang" --since 2023 "How is diffusion made faster?"',
         "rag ask --input questions.jsonl --output answers.jsonl",
@@ -100,7 +94,7 @@ def ask(
     """Answer a question; exit status 3 if the papers don't say."""
     settings = load_settings(model=model, mode=_mode(mode))
     filters = _filters(paper, author, since)
-    with _assistant(settings) as assistant:
+    with opened(settings) as assistant:
         if _is_batch(question, input_, output):
             return _batch(assistant, input_, output, _ask_line(assistant), "answers", filters)
         return _ask_one(assistant, _given(question), filters, json_)
@@ -124,7 +118,7 @@ def _ask_one(assistant: Assistant, question: str, filters: Filters, as_json: boo
     return 1
 
 
-@app.command(epilog=_examples('rag search "mixture of experts"', 'rag search --json -n 3 "speculative decoding"'))
+@app.command(epilog=examples('rag search "mixture of experts"', 'rag search --json -n 3 "speculative decoding"'))
 def search(
     question: Annotated[Optional[str], typer.Argument(help="What to look for.")] = None,
     count: Annotated[int, typer.Option("-n", "--count", min=1, max=100, help="How many papers.")] = 5,
@@ -137,7 +131,7 @@ def search(
 ) -> int:
     """Find passages, without an answer; shows why each was found."""
     filters = _filters(paper, author, since)
-    with _assistant(load_settings()) as assistant:
+    with opened(load_settings()) as assistant:
         if _is_batch(question, input_, output):
             return _batch(assistant, input_, output, _search_line(assistant, count), "passages", filters)
         result = assistant.search(_given(question), count, filters)
@@ -149,7 +143,7 @@ def search(
 
 
 @app.command(
-    epilog=_examples(
+    epilog=examples(
         'rag papers --author "Weizhu Chen" --since 2023', "rag papers 93aafa60", "rag papers --json | jq length"
     )
 )
@@ -162,7 +156,7 @@ def papers(
     json_: Json = False,
 ) -> int:
     """List the indexed papers, or show one with its abstract."""
-    with _assistant(load_settings()) as assistant:
+    with opened(load_settings()) as assistant:
         chosen, undated = _filters([paper] if paper else None, author, since).select(assistant.papers)
         terminal.done()
         for note in assistant.notices:
@@ -178,7 +172,7 @@ def papers(
         return 0 if chosen else REFUSED
 
 
-@app.command(epilog=_examples("rag ingest", "rag ingest ~/pages", "rag ingest --rebuild"))
+@app.command(epilog=examples("rag ingest", "rag ingest ~/pages", "rag ingest --rebuild"))
 def ingest(
     paths: Annotated[
         Optional[list[Path]], typer.Argument(help="Pages or folders of pages; without any, the five that ship.")
@@ -188,7 +182,7 @@ def ingest(
     ] = False,
 ) -> int:
     """Read pages into the index: adds what is new, replaces what changed, drops what is gone."""
-    with _assistant(load_settings()) as assistant:
+    with opened(load_settings()) as assistant:
         report = assistant.ingest(paths or [], rebuild=rebuild)
         terminal.done()
         terminal.out(
@@ -199,7 +193,7 @@ def ingest(
 
 
 @models_app.callback(
-    epilog=_examples("rag models", *(f"rag models {do} qwen2.5-coder-0.5b-instruct" for do in ("pull", "remove")))
+    epilog=examples("rag models", *(f"rag models {do} qwen2.5-coder-0.5b-instruct" for do in ("pull", "remove")))
 )
 def models(context: typer.Context, json_: Json = False) -> int:
     """List the catalogue: size, licence and what is cached. `pull` and `remove` change that."""
@@ -277,7 +271,7 @@ def doctor() -> int:
     return 0 if all(finding.ok is not False for finding in findings) else 1
 
 
-@app.command(epilog=_examples("rag chat", "rag chat --port 8000 --no-browser"))
+@app.command(epilog=examples("rag chat", "rag chat --port 8000 --no-browser"))
 def chat(
     port: Annotated[
         Optional[int], typer.Option("--port", min=1, max=65535, help="By default the first free one from 7860.")
@@ -295,18 +289,6 @@ def chat(
 
 
 # What the commands share ---------------------------------------------------------------------------
-
-
-@contextmanager
-def _assistant(settings: Settings) -> Iterator[Assistant]:
-    from rag.assistant import Assistant
-
-    assistant = Assistant(settings, terminal.progress)
-    try:
-        yield assistant
-    finally:
-        assistant.close()
-        terminal.done()
 
 
 def _filters(paper: list[str] | None, author: str | None, since: str | None) -> Filters:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from rag.catalogue import CATALOGUE, EMBEDDER
 from rag.models import ModelStore
+from rag.processor import avoid_broken_amx
 from rag.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Embedder:
 
         from rag.quiet import quiet_transformers
 
+        avoid_broken_amx()
         with quiet_transformers():
             model = HuggingFaceEmbedding(model_name=str(folder), device="cpu", normalize=True)
         return cls(spec.name, spec.sha256, model)

@@ -13,6 +13,7 @@ from jinja2 import TemplateError
 
 from rag.errors import ModelUnavailable
 from rag.models import Weights
+from rag.processor import avoid_broken_amx
 from rag.settings import Generation
 
 Message = dict[str, str]
@@ -44,6 +45,7 @@ class LanguageModel:
 
         from rag.quiet import quiet_transformers
 
+        avoid_broken_amx()
         if generation.threads:
             torch.set_num_threads(generation.threads)
         local = offline or Path(weights.source).is_dir()

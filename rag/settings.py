@@ -89,6 +89,11 @@ class Settings(BaseSettings):
         return _folder(self.data_dir, self.home, "data", platformdirs.user_data_path(APP)) / "index"
 
     @property
+    def eval_dir(self) -> Path:
+        """The folder of evaluation runs, one subfolder each."""
+        return self.index_dir.parent / "eval"
+
+    @property
     def models_dir(self) -> Path:
         """The folder of fetched and converted models, one subfolder each."""
         return _folder(self.cache_dir, self.home, "cache", platformdirs.user_cache_path(APP)) / "models"

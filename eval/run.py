@@ -1,0 +1,225 @@
+"""Ask every question and keep every answer: the part of an evaluation that needs the model.
+
+A run is a folder: ``manifest.json``, ``search.jsonl``, ``claims.jsonl`` and a file of records a system. Started
+again it goes on where it was stopped; errors are tried again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from filelock import FileLock, Timeout
+
+from rag.assistant import Assistant
+from rag.errors import RagError, StorageError, UsageError
+from rag.grounding import Evidence, support_of
+from rag.progress import Progress, silent
+from rag.prompts import Prompt
+
+from .data import Claim, Question, load_claims, load_questions
+from .machine import peak_bytes, reset_peak
+from .manifest import FILE, Manifest
+from .records import AnswerRecord, ClaimRecord, Failure, R, SearchRecord, line_of, read_records, write_records
+from .systems import System, systems
+
+SetName = Literal["full", "quick"]
+SYSTEMS = ("extractive", "assistant", "plain", "no-papers", "starter")
+SAMPLED_SYSTEMS = ("no-papers", "starter")
+"""Too slow to be asked everything by default: they decode word by word."""
+SAMPLE = 30
+QUICK_QUESTIONS, QUICK_CLAIMS = 15, 60
+SEARCHED = 10
+"""How many papers a search records."""
+Row = TypeVar("Row", Question, Claim)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is asked of whom."""
+
+    set: SetName
+    questions: Sequence[Question]
+    claims: Sequence[Claim]
+    systems: tuple[str, ...]
+    sampled: int
+
+    @classmethod
+    def of(cls, chosen: SetName, names: Sequence[str] | None = None, sampled: int = SAMPLE) -> Plan:
+        """The full set, or the quick one: all of retrieval, a part of the claims, a few questions to the assistant.
+
+        :raises UsageError: for a system that there isn't.
+        """
+        for name in names or ():
+            if name not in SYSTEMS:
+                raise UsageError(f"There is no system {name!r}: use {', '.join(SYSTEMS)}.")
+        quick = chosen == "quick"
+        claims = load_claims()
+        default = ("extractive", "assistant", "plain") if quick else SYSTEMS
+        return cls(
+            chosen,
+            load_questions(),
+            sample(claims, QUICK_CLAIMS) if quick else claims,
+            tuple(name for name in SYSTEMS if name in (names or default)),
+            sampled,
+        )
+
+    def asked(self, system: str) -> Sequence[Question]:
+        """The questions that a system is asked."""
+        if self.set == "quick":
+            return self.questions if system == "extractive" else sample(self.questions, QUICK_QUESTIONS)
+        return sample(self.questions, self.sampled) if system in SAMPLED_SYSTEMS else self.questions
+
+
+def sample(rows: Sequence[Row], count: int) -> list[Row]:
+    """``count`` rows spread evenly over the kinds; which ones is decided by the hash of their id, and in that order."""
+    kinds: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: hashlib.sha256(row.id.encode()).hexdigest()):
+        kinds.setdefault(row.kind, []).append(row)
+    # The first of each kind, then the second of each, and so on.
+    ranked = [(place, kind, row) for kind, group in kinds.items() for place, row in enumerate(group)]
+    return [row for _, _, row in sorted(ranked, key=lambda item: item[:2])[:count]]
+
+
+def run(
+    assistant: Assistant, plan: Plan, folder: Path | None = None, *, fresh: bool = False, progress: Progress = silent
+) -> Path:
+    """Make a run, or go on with the one in the folder; returns that folder.
+
+    :param folder: by default one of ``settings.eval_dir`` that is named after all that decides the answers: the same
+        things asked again go on where they were, anything else begins a run of its own.
+    :param fresh: begin anew.
+    :raises UsageError: if the folder's run was made with something else, or another process is at it.
+    :raises ModelUnavailable: if there is no language model.
+    """
+    missing = {paper_id for q in plan.questions for paper_id in q.papers} - assistant.index.papers.keys()
+    if missing:
+        raise UsageError(
+            f"{len(missing)} papers that the gold questions are about are not in the index: type `rag ingest` first."
+        )
+    manifest = Manifest.now(assistant, plan.set, plan.systems, plan.sampled)
+    folder = folder or assistant.settings.eval_dir / manifest.name
+    with _only_one(folder):
+        if fresh:
+            clear(folder)
+        elif (folder / FILE).exists():
+            differences = Manifest.read(folder).differences(manifest)
+            if differences:
+                raise UsageError(
+                    f"The run in {folder} was made with other {', '.join(differences)}: add --fresh to begin it anew, "
+                    f"or name another folder with --run."
+                )
+        manifest.write(folder)
+        _Run(assistant, folder, plan, progress).all()
+    return folder
+
+
+def clear(folder: Path) -> None:
+    """Delete what a run left in its folder."""
+    for path in [folder / FILE, *folder.glob("*.jsonl")]:
+        path.unlink(missing_ok=True)
+
+
+class _Run:
+    def __init__(self, assistant: Assistant, folder: Path, plan: Plan, progress: Progress):
+        self._assistant, self._folder, self._plan, self._progress = assistant, folder, plan, progress
+        self._drafts: dict[str, AnswerRecord] = {}
+
+    def all(self) -> None:
+        """Retrieval first, which takes seconds; then what needs the model, the slowest last."""
+        plan = self._plan
+        self._each("search", plan.questions, self._search, SearchRecord)
+        makers = systems(self._assistant, self._drafts)
+        for name in plan.systems:
+            if name == "assistant":
+                self._each("claims", plan.claims, self._claim, ClaimRecord)
+            system = makers[name]()
+            answers = self._each(name, plan.asked(name), _measured(system), AnswerRecord)
+            if name == "assistant":
+                self._drafts |= {record.id: record for record in answers if record.error is None}
+
+    def _each(self, name: str, rows: Sequence[Row], work: Callable[[Row], R], kind: type[R]) -> list[R]:
+        """Records of all rows, in their order: those in the file, and those made now and appended one by one."""
+        path = self._folder / f"{name}.jsonl"
+        asked = {row.id for row in rows}
+        kept = {r.id: r for r in read_records(path, kind) if r.error is None and r.id in asked}
+        try:
+            write_records(path, kept.values())
+            with path.open("a", encoding="utf-8") as file:
+                for row in rows:
+                    self._progress(f"{name}: {len(rows)} to do", len(kept), len(rows))
+                    if row.id not in kept:
+                        kept[row.id] = _tried(row, work, kind)
+                        file.write(line_of(kept[row.id]))
+                        file.flush()
+        except OSError as error:
+            raise StorageError(
+                f"{path} can't be written ({error.strerror}): make room or name another folder with --run, "
+                f"and start again."
+            ) from error
+        self._progress(f"{name}: {len(rows)} to do", len(rows), len(rows))
+        return [kept[row.id] for row in rows]
+
+    def _search(self, question: Question) -> SearchRecord:
+        begun = time.perf_counter()
+        found = self._assistant.search(question.question, SEARCHED)
+        return SearchRecord(
+            id=question.id,
+            papers=tuple(dict.fromkeys(passage.paper_id for passage in found.passages)),
+            confidence=found.confidence,
+            seconds=round(time.perf_counter() - begun, 4),
+        )
+
+    def _claim(self, claim: Claim) -> ClaimRecord:
+        """The assistant's own check of a labelled claim against its abstract, as ``ground`` does it."""
+        begun = time.perf_counter()
+        assistant = self._assistant
+        quotes = Evidence([assistant.index.papers[claim.paper_id]], assistant.embedder).attribute(claim.claim)
+        (support,) = support_of([(claim.claim, quotes)], assistant.model, Prompt.load("check"))
+        return ClaimRecord(
+            id=claim.id,
+            support=support,
+            quotes=tuple(quote.text for quote in quotes),
+            seconds=round(time.perf_counter() - begun, 4),
+        )
+
+
+def _measured(system: System) -> Callable[[Question], AnswerRecord]:
+    def ask(question: Question) -> AnswerRecord:
+        reset_peak()
+        return system(question).model_copy(update={"peak_bytes": peak_bytes()})
+
+    return ask
+
+
+def _tried(row: Row, work: Callable[[Row], R], kind: type[R]) -> R:
+    """A failure is a result: whatever was raised is recorded, and scored as a miss."""
+    try:
+        return work(row)
+    except RagError as error:
+        if error.code in {"model_unavailable", "hash_mismatch", "storage", "index_missing"}:
+            raise  # the next question would meet the same
+        return kind(id=row.id, error=Failure(code=error.code, message=str(error)))
+    except Exception as error:
+        return kind(id=row.id, error=Failure(code=type(error).__name__, message=str(error)))
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".lock")
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise UsageError(f"Another process is at the run in {folder}: wait, or name another with --run.") from None
+    except OSError as error:
+        raise StorageError(f"{folder} can't be written ({error.strerror}): name another with --run.") from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,33 @@
+"""What the commands share: the terminal, the assistant while it is needed, and how help pages end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rag.settings import Settings
+from rag.terminal import Terminal
+
+if TYPE_CHECKING:
+    from rag.assistant import Assistant
+
+terminal = Terminal()
+
+
+@contextmanager
+def opened(settings: Settings) -> Iterator[Assistant]:
+    """An assistant that is closed, and its progress display with it, when the command is done."""
+    from rag.assistant import Assistant
+
+    assistant = Assistant(settings, terminal.progress)
+    try:
+        yield assistant
+    finally:
+        assistant.close()
+        terminal.done()
+
+
+def examples(*commands: str) -> str:
+    """The end of a help page: real commands to copy, in Markdown."""
+    return "Examples:\n\n\n" + "\n\n".join(f"- `{command}`" for command in commands)
