@@ -17,6 +17,7 @@ from rag.assistant import Assistant, default_corpus
 from rag.catalogue import CATALOGUE, EMBEDDER
 from rag.models import ModelStore
 from rag.papers import Paper
+from rag.quiet import quiet_transformers
 
 from .data import Question
 from .records import AnswerRecord, said_in
@@ -46,7 +47,10 @@ class Starter:
         documents = SimpleDirectoryReader(str(pages), required_exts=[".txt"]).load_data()
         collection = chromadb.EphemeralClient().create_collection("starter")
         storage = StorageContext.from_defaults(vector_store=ChromaVectorStore(chroma_collection=collection))
-        embedder = HuggingFaceEmbedding(model_name=str(ModelStore.of(settings).pull(CATALOGUE[EMBEDDER])), device="cpu")
+        with quiet_transformers():
+            embedder = HuggingFaceEmbedding(
+                model_name=str(ModelStore.of(settings).pull(CATALOGUE[EMBEDDER])), device="cpu"
+            )
         index = VectorStoreIndex.from_documents(documents, storage_context=storage, embed_model=embedder)
         model = self._assistant.model
         llm = HuggingFaceLLM(
