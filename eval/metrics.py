@@ -41,7 +41,7 @@ ANSWERS: Mapping[str, Metric] = {
     "right_refusals": Metric("right refusals, of the unanswerable"),
     "false_answers": Metric("false answers, of the unanswerable", "lower"),
     "false_refusals": Metric("false refusals, of the answerable", "lower"),
-    "faithful": Metric("faithfulness: shown sentences that the judge finds supported"),
+    "faithful": Metric("faithfulness: shown sentences that the judge finds in a paper it was given"),
     "faithful_own_words": Metric("the same, without extracted sentences"),
     "faithful_answers": Metric("shown answers whose every sentence is supported"),
     "copied": Metric("share of words copied in runs of eight or more", "neither"),
@@ -84,8 +84,9 @@ def answer_shares(
         shares["facts"] = (said, len(question.facts))
         shares["false_refusals"] = (float(record.refused and not failed), 1)
     if shown:
-        verdicts = [judge.supported(sentence.text, text_of(_grounds(record, question), papers)) for sentence in shown]
-        abstracts = [papers[paper_id].abstract for paper_id in _grounds(record, question)]
+        given = record.papers or question.papers
+        verdicts = [judged(sentence.text, given, papers, judge) >= judge.threshold for sentence in shown]
+        abstracts = [papers[paper_id].abstract for paper_id in given if paper_id in papers]
         own = [v for v, s in zip(verdicts, shown, strict=True) if copied_share(s.text, abstracts) < EXTRACTED]
         shares["faithful"] = (sum(verdicts), len(verdicts))
         shares["faithful_answers"] = (float(all(verdicts)), 1)
@@ -140,14 +141,17 @@ def cited_papers(record: AnswerRecord) -> list[str]:
     return list(dict.fromkeys(quote.paper_id for sentence in record.sentences for quote in sentence.quotes))
 
 
-def text_of(paper_ids: Sequence[str], papers: Mapping[str, Paper]) -> str:
-    """Titles and abstracts of papers, as the judge reads them."""
-    return "\n".join(f"{papers[id_].title}. {papers[id_].abstract}" for id_ in paper_ids if id_ in papers)
+def judged(sentence: str, paper_ids: Sequence[str], papers: Mapping[str, Paper], judge: Judge) -> float:
+    """The judge's best score of a sentence against one of these papers.
+
+    Papers are not joined: a figure of one with the subject of another is the commonest lie.
+    """
+    return max((judge.score(sentence, text_of(papers[id_])) for id_ in paper_ids if id_ in papers), default=0.0)
 
 
-def _grounds(record: AnswerRecord, question: Question) -> list[str]:
-    """What an answer should be faithful to: the papers it cites; else those it was given; else the gold ones."""
-    return cited_papers(record) or list(record.papers) or list(question.papers)
+def text_of(paper: Paper) -> str:
+    """A paper as the judge reads it."""
+    return f"{paper.title}. {paper.abstract}"
 
 
 def _citations(record: AnswerRecord, papers: Mapping[str, Paper], judge: Judge) -> dict[str, Share]:
@@ -158,7 +162,7 @@ def _citations(record: AnswerRecord, papers: Mapping[str, Paper], judge: Judge) 
     """
     recalled = precise = quoted = 0
     for sentence in record.sentences:
-        texts = [f"{papers[quote.paper_id].title}. {quote.quote}" for quote in sentence.quotes]
+        texts = [f"{papers[q.paper_id].title}. {q.quote}" for q in sentence.quotes if q.paper_id in papers]
         quoted += len(texts)
         if not judge.supported(sentence.text, "\n".join(texts)):
             continue
@@ -175,6 +179,7 @@ def _evidence(record: AnswerRecord, question: Question, papers: Mapping[str, Pap
         (quote.paper_id, *_span(quote.quote, papers[quote.paper_id].abstract))
         for sentence in record.sentences
         for quote in sentence.quotes
+        if quote.paper_id in papers
     ]
     found = 0
     for evidence in question.evidence:

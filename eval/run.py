@@ -17,7 +17,7 @@ from typing import Literal, TypeVar
 from filelock import FileLock, Timeout
 
 from rag.assistant import Assistant
-from rag.errors import RagError, StorageError, UsageError
+from rag.errors import StorageError, UsageError
 from rag.grounding import Evidence, support_of
 from rag.progress import Progress, silent
 from rag.prompts import Prompt
@@ -25,7 +25,8 @@ from rag.prompts import Prompt
 from .data import Claim, Question, load_claims, load_questions
 from .machine import peak_bytes, reset_peak
 from .manifest import FILE, Manifest
-from .records import AnswerRecord, ClaimRecord, Failure, R, SearchRecord, line_of, read_records, write_records
+from .records import AnswerRecord, ClaimRecord, R, SearchRecord
+from .resume import record_each
 from .systems import System, systems
 
 SetName = Literal["full", "quick"]
@@ -144,26 +145,7 @@ class _Run:
                 self._drafts |= {record.id: record for record in answers if record.error is None}
 
     def _each(self, name: str, rows: Sequence[Row], work: Callable[[Row], R], kind: type[R]) -> list[R]:
-        """Records of all rows, in their order: those in the file, and those made now and appended one by one."""
-        path = self._folder / f"{name}.jsonl"
-        asked = {row.id for row in rows}
-        kept = {r.id: r for r in read_records(path, kind) if r.error is None and r.id in asked}
-        try:
-            write_records(path, kept.values())
-            with path.open("a", encoding="utf-8") as file:
-                for row in rows:
-                    self._progress(f"{name}: {len(rows)} to do", len(kept), len(rows))
-                    if row.id not in kept:
-                        kept[row.id] = _tried(row, work, kind)
-                        file.write(line_of(kept[row.id]))
-                        file.flush()
-        except OSError as error:
-            raise StorageError(
-                f"{path} can't be written ({error.strerror}): make room or name another folder with --run, "
-                f"and start again."
-            ) from error
-        self._progress(f"{name}: {len(rows)} to do", len(rows), len(rows))
-        return [kept[row.id] for row in rows]
+        return record_each(name, self._folder, [(row.id, row) for row in rows], work, kind, self._progress)
 
     def _search(self, question: Question) -> SearchRecord:
         begun = time.perf_counter()
@@ -195,18 +177,6 @@ def _measured(system: System) -> Callable[[Question], AnswerRecord]:
         return system(question).model_copy(update={"peak_bytes": peak_bytes()})
 
     return ask
-
-
-def _tried(row: Row, work: Callable[[Row], R], kind: type[R]) -> R:
-    """A failure is a result: whatever was raised is recorded, and scored as a miss."""
-    try:
-        return work(row)
-    except RagError as error:
-        if error.code in {"model_unavailable", "hash_mismatch", "storage", "index_missing"}:
-            raise  # the next question would meet the same
-        return kind(id=row.id, error=Failure(code=error.code, message=str(error)))
-    except Exception as error:
-        return kind(id=row.id, error=Failure(code=type(error).__name__, message=str(error)))
 
 
 @contextmanager

@@ -10,14 +10,15 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from rag.errors import UsageError
+from rag.papers import Paper
 from rag.readers import read_corpus
 from rag.resources import resource
 
-from .data import Claim, Label, Question, load_claims, load_labels, load_questions
+from .data import HERE, Claim, Label, Question, load_claims, load_labels, load_questions
 from .intervals import Estimate, Share, Shares, auroc, balanced_accuracy, best_threshold, difference, quantile, ratio
 from .judge import Judge
-from .manifest import FILE, Manifest
-from .metrics import ANSWERS, CITING, RETRIEVAL, answer_shares, cited_papers, facts_said, search_shares, text_of
+from .manifest import FILE, Manifest, file_sha256
+from .metrics import ANSWERS, CITING, RETRIEVAL, answer_shares, cited_papers, facts_said, judged, search_shares
 from .records import AnswerRecord, ClaimRecord, SearchRecord, read_records
 
 SCORES = "scores.json"
@@ -107,9 +108,6 @@ def score(folder: Path) -> Scores:
 
     :raises UsageError: if there is no run.
     """
-    from .data import HERE
-    from .manifest import file_sha256
-
     manifest = Manifest.read(folder)
     scorer = _Scorer(folder)
     changed = (manifest.gold_sha256, manifest.claims_sha256) != tuple(
@@ -133,12 +131,11 @@ def read_scores(folder: Path) -> Scores:
 class _Scorer:
     def __init__(self, folder: Path):
         self._folder = folder
-        # The gold is about the shipped pages, whatever else was indexed.
-        self._papers = {paper.paper_id: paper for paper in read_corpus(resource("seeds"), "seeds")}
+        self._papers = seed_papers()
         self._questions = {question.id: question for question in load_questions()}
         self._claims = {claim.id: claim for claim in load_claims()}
         self._labels = load_labels()
-        self._judge = self._judged()
+        self._judge = fitted_judge(self._papers, self._labels)
 
     def scores(self, manifest: Manifest, changed: bool) -> Scores:
         searches = self._read("search", SearchRecord, self._questions)
@@ -173,13 +170,6 @@ class _Scorer:
 
     def _read(self, name: str, kind: Any, known: Mapping[str, Any]) -> dict[str, Any]:
         return {r.id: r for r in read_records(self._folder / f"{name}.jsonl", kind) if r.id in known}
-
-    def _judged(self) -> Judge:
-        """The judge, with the threshold that fits the development part of the labelled sentences best."""
-        judge = Judge.of([paper.abstract for paper in self._papers.values()])
-        dev = [label for label in self._labels if label.split == "dev"]
-        scores = [judge.score(label.text, text_of(label.paper_ids, self._papers)) for label in dev]
-        return Judge(judge.rarity, best_threshold(scores, [label.supported for label in dev]))
 
     def _shares(self, name: str, records: Mapping[str, AnswerRecord]) -> dict[str, dict[str, Share]]:
         return _by_metric(
@@ -242,35 +232,31 @@ class _Scorer:
 
     def _claim_scores(self, records: Mapping[str, ClaimRecord]) -> dict[str, CheckScores]:
         claims = [self._claims[id_] for id_, record in records.items() if record.error is None]
-        judged = [self._judge.score(c.claim, text_of([c.paper_id], self._papers)) for c in claims]
+        scores = [judged(c.claim, [c.paper_id], self._papers, self._judge) for c in claims]
         return {
             "support": _check([records[c.id].support for c in claims], claims, lambda c: c.kind),
-            "judge": _check(judged, claims, lambda c: c.kind, self._judge.threshold),
+            "judge": _check(scores, claims, lambda c: c.kind, self._judge.threshold),
         }
 
     def _label_scores(self) -> dict[str, CheckScores]:
         if not self._labels:
             return {}
         checked = [label for label in self._labels if label.support is not None]
-        judged = [self._judge.score(s.text, text_of(s.paper_ids, self._papers)) for s in self._labels]
+        scores = [judged(s.text, s.paper_ids, self._papers, self._judge) for s in self._labels]
         return {
             "support": _check([s.support or 0.0 for s in checked], checked, lambda s: s.system),
-            "judge": _check(judged, self._labels, lambda s: s.system, self._judge.threshold),
+            "judge": _check(scores, self._labels, lambda s: s.system, self._judge.threshold),
         }
 
     def _disagreements(self, records: Mapping[str, AnswerRecord]) -> tuple[Disagreement, ...]:
         found = []
         for id_, record in records.items():
             for said in record.sentences:
-                text = text_of([quote.paper_id for quote in said.quotes], self._papers)
-                judged = self._judge.score(said.text, text)
-                if said.support is not None and judged < self._judge.threshold:
+                second = judged(said.text, [quote.paper_id for quote in said.quotes], self._papers, self._judge)
+                if said.support is not None and second < self._judge.threshold:
                     quotes = tuple(quote.quote for quote in said.quotes)
-                    found.append(
-                        Disagreement(
-                            question_id=id_, text=said.text, quotes=quotes, support=said.support, judged=judged
-                        )
-                    )
+                    pair = {"support": said.support, "judged": second}
+                    found.append(Disagreement(question_id=id_, text=said.text, quotes=quotes, **pair))
         return tuple(sorted(found, key=lambda d: d.judged))
 
     def _misses(self, records: Mapping[str, AnswerRecord]) -> Iterable[Miss]:
@@ -312,6 +298,19 @@ class _Scorer:
             return ""
         elsewhere = "" if set(cited_papers(record)) & set(question.papers) else ", and no gold paper is cited"
         return f"not said: {'; '.join(missing)}{elsewhere}"
+
+
+def seed_papers() -> dict[str, Paper]:
+    """The papers that the gold is about: those of the shipped pages, whatever else was indexed."""
+    return {paper.paper_id: paper for paper in read_corpus(resource("seeds"), "seeds")}
+
+
+def fitted_judge(papers: Mapping[str, Paper], labels: Sequence[Label]) -> Judge:
+    """The judge, with the threshold that fits the development part of the labelled sentences best."""
+    judge = Judge.of([paper.abstract for paper in papers.values()])
+    dev = [label for label in labels if label.split == "dev"]
+    scores = [judged(label.text, label.paper_ids, papers, judge) for label in dev]
+    return Judge(judge.rarity, best_threshold(scores, [label.supported for label in dev]))
 
 
 def _by_metric(by_question: Mapping[str, Mapping[str, Share]]) -> dict[str, dict[str, Share]]:

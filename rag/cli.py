@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 import rag
+from rag.cli_eval import app as eval_app
 from rag.cli_shared import examples, opened, terminal
 from rag.errors import ModelUnavailable, RagError, UsageError
 from rag.settings import Mode, load_settings
@@ -36,6 +37,7 @@ app = typer.Typer(
 )
 models_app = typer.Typer(help="List, fetch and remove models.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
+app.add_typer(eval_app, name="eval")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[Optional[str], typer.Option("--model", "-m", help="Catalogue name, hub id or local folder.")]
