@@ -9,10 +9,10 @@ override Q := $(value Q)
 export Q
 
 .DELETE_ON_ERROR:
-.PHONY: help setup models ask chat eval test lint clean
+.PHONY: help setup models ask chat eval eval-quick test lint clean
 
 help: ## Show what can be made
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY) ## Make the environment in .venv, with the development extras
 
@@ -31,8 +31,15 @@ ask: $(READY) ## Answer a question: make ask Q="What does PDS do?"
 chat: $(READY) ## Open the chat page
 	@$(BIN)/rag chat
 
-eval: ## Evaluate the answers (not yet)
-	@echo "The evaluation is not there yet."
+eval: models ## Evaluate everything, with baselines (over an hour); goes on where it was stopped
+	@$(BIN)/rag eval run
+	@$(BIN)/rag eval report
+	@$(BIN)/rag eval gate
+
+eval-quick: models ## Evaluate retrieval, some claims and 15 questions, and compare with the baseline
+	@$(BIN)/rag eval run --quick
+	@$(BIN)/rag eval report --quick
+	@$(BIN)/rag eval gate --quick
 
 test: models ## Run all tests, with the real models
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)

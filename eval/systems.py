@@ -139,9 +139,10 @@ def systems(assistant: Assistant, drafts: Mapping[str, AnswerRecord]) -> dict[st
     """How to make each system, by name, in the order in which they are run: the cheap ones first."""
     from .starter import Starter
 
-    extractive = assistant.settings.model_copy(update={"mode": "extractive"})
+    settings = assistant.settings
+    without_model = Assistant(settings.model_copy(update={"mode": "extractive"}))
     return {
-        "extractive": lambda: Full("extractive", Assistant(extractive)),
+        "extractive": lambda: Full("extractive", assistant if settings.mode == "extractive" else without_model),
         "assistant": lambda: Full("assistant", assistant),
         "plain": lambda: Plain(assistant, drafts),
         "no-papers": lambda: NoPapers(lambda: assistant.model),

@@ -1,6 +1,7 @@
 """Shared by all tests: folders of their own, the real models and index, and a tiny random model."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -9,9 +10,11 @@ import pytest
 
 from rag.assistant import Assistant
 from rag.catalogue import CATALOGUE, EMBEDDER, GENERATOR, ModelSpec
+from rag.cli import main
 from rag.embedding import Embedder
 from rag.models import ModelStore
 from rag.settings import Settings, load_settings
+from tests.command import Result, Run
 from tests.tiny import write_tiny_gguf
 
 # Fetched by `make models` before the tests; the tests themselves have no network.
@@ -96,3 +99,19 @@ def small_spec(tmp_path: Path) -> Callable[..., ModelSpec]:
         )
 
     return make
+
+
+@pytest.fixture
+def run(indexed: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """The real command in this process, over the real index; extractive unless the test says otherwise."""
+    monkeypatch.setenv("RAG_MODE", "extractive")
+
+    def command(*arguments: str) -> Result:
+        monkeypatch.setattr(sys, "argv", ["rag", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        captured = capsys.readouterr()
+        code = ended.value.code
+        return Result(code if isinstance(code, int) else 1, captured.out, captured.err)
+
+    return command

@@ -5,7 +5,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,41 +12,10 @@ import pytest
 import rag
 from rag.cli import main
 from rag.settings import Settings
+from tests.command import Run, is_one_error
 
 ROOT = Path(__file__).parent.parent
 RAG = [sys.executable, "-c", "from rag.cli import main; main()"]
-
-
-@dataclass(frozen=True)
-class Result:
-    status: int
-    out: str
-    err: str
-
-
-Run = Callable[..., Result]
-
-
-@pytest.fixture
-def run(indexed: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """The real command in this process, over the real index; extractive unless the test says otherwise."""
-    monkeypatch.setenv("RAG_MODE", "extractive")
-
-    def command(*arguments: str) -> Result:
-        monkeypatch.setattr(sys, "argv", ["rag", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        captured = capsys.readouterr()
-        code = ended.value.code
-        return Result(code if isinstance(code, int) else 1, captured.out, captured.err)
-
-    return command
-
-
-def is_one_error(result: Result) -> bool:
-    """One clear sentence on standard error, nothing on standard output, no traceback."""
-    lines = [line for line in result.err.splitlines() if line.strip() and not line.endswith("…")]
-    return len(lines) == 1 and lines[0].startswith("Error: ") and not result.out and "Traceback" not in result.err
 
 
 def test_an_answer_prints_its_text_the_titles_and_the_quotes(run: Run) -> None:
