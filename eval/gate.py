@@ -14,13 +14,13 @@ from rag.errors import StorageError, UsageError
 from .data import HERE
 from .intervals import Estimate, Share, difference
 from .manifest import Manifest
-from .metrics import ANSWERS, RETRIEVAL
+from .metrics import ANSWERS, CLAIMS, RETRIEVAL
 from .score import Scores
 
 BASELINE = HERE / "baseline.json"
 GATED: Mapping[str, str] = {
     name: metric.better
-    for table in (RETRIEVAL, ANSWERS)
+    for table in (RETRIEVAL, CLAIMS, ANSWERS)
     for name, metric in table.items()
     if metric.better != "neither"
 }

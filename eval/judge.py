@@ -17,15 +17,15 @@ from dataclasses import dataclass
 import Stemmer
 
 _WORD = re.compile(r"[a-z0-9]+(?:[.+\-][a-z0-9]+)*")
-_FIGURE = re.compile(r"(?<![a-z\d])\d+(?:,\d{3})*(?:\.\d+)?")
+_FIGURE = re.compile(r"(?<![a-z\d])(\d+(?:,\d{3})*(?:\.\d+)?)(?:[\s-]?(k|m|b|t|thousand|million|billion|trillion)\b)?")
+_UNITS = {"": 1.0, "k": 1e3, "thousand": 1e3, "m": 1e6, "million": 1e6, "b": 1e9, "billion": 1e9}
+_UNITS |= {"t": 1e12, "trillion": 1e12}
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+(?=[A-Z0-9(])")
 _MACRO = re.compile(r"\\[a-zA-Z]+\s*|[{}$\\~^_]")
 _NEGATION = re.compile(r"\b(?:not|no|never|none|neither|nor|without|cannot|unable|\w+n['’]t)\b")
 _RISE = re.compile(r"\b(?:more|higher|larger|greater|better|increas\w*|improv\w*|outperform\w*|exceed\w*|surpass\w*)\b")
 _FALL = re.compile(r"\b(?:less|lower|smaller|fewer|worse|decreas\w*|reduc\w*|degrad\w*|drop\w*|underperform\w*)\b")
-_COUNTS = {
-    word: str(i) for i, word in enumerate("zero one two three four five six seven eight nine ten eleven twelve".split())
-}
+_COUNTS = "zero one two three four five six seven eight nine ten eleven twelve".split()
 _COMMON = frozenset(
     """a about an and are as at be been being but by can could did do does for from had has have how if in into is it
     its may most of on or our over such than that the their them then there these they this those to using via was we
@@ -90,11 +90,12 @@ def _plain(text: str) -> str:
     return _MACRO.sub(" ", text.replace("\\%", "%")).casefold()
 
 
-def _figures(text: str) -> set[str]:
-    """Figures, without thousands separators, and spelled counts; one and zero are often mere words."""
+def _figures(text: str) -> set[float]:
+    """Figures with their unit multiplied in, and spelled counts; one and zero are often mere words."""
     plain = _plain(text)
-    digits = {figure.replace(",", "") for figure in _FIGURE.findall(plain)}
-    return (digits | {_COUNTS[word] for word in re.findall(r"[a-z]+", plain) if word in _COUNTS}) - {"0", "1"}
+    written = {float(digits.replace(",", "")) * _UNITS[unit] for digits, unit in _FIGURE.findall(plain)}
+    spelled = {float(_COUNTS.index(word)) for word in re.findall(r"[a-z]+", plain) if word in _COUNTS}
+    return (written | spelled) - {0.0, 1.0}
 
 
 def _turned(sentence: str, window: str) -> bool:

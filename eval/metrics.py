@@ -36,17 +36,17 @@ class Metric:
 
 
 ANSWERS: Mapping[str, Metric] = {
-    "correct": Metric("correct: all key facts said"),
+    "correct": Metric("correct"),
     "facts": Metric("key facts said"),
-    "right_refusals": Metric("right refusals, of the unanswerable"),
-    "false_answers": Metric("false answers, of the unanswerable", "lower"),
-    "false_refusals": Metric("false refusals, of the answerable", "lower"),
-    "faithful": Metric("faithfulness: shown sentences that the judge finds in a paper it was given"),
-    "faithful_own_words": Metric("the same, without extracted sentences"),
-    "faithful_answers": Metric("shown answers whose every sentence is supported"),
-    "copied": Metric("share of words copied in runs of eight or more", "neither"),
-    "citation_recall": Metric("citation recall (ALCE)"),
-    "citation_precision": Metric("citation precision (ALCE)"),
+    "right_refusals": Metric("right refusals"),
+    "false_answers": Metric("false answers", "lower"),
+    "false_refusals": Metric("false refusals", "lower"),
+    "faithful": Metric("faithfulness"),
+    "faithful_own_words": Metric("faithfulness, own words"),
+    "faithful_answers": Metric("faithful answers"),
+    "copied": Metric("share copied", "neither"),
+    "citation_recall": Metric("citation recall"),
+    "citation_precision": Metric("citation precision"),
     "paper_recall": Metric("gold papers cited"),
     "paper_precision": Metric("cited papers that are gold"),
     "evidence_recall": Metric("gold evidence quoted"),
@@ -62,6 +62,7 @@ RETRIEVAL: Mapping[str, Metric] = {
     "ndcg@10": Metric("nDCG@10"),
     "all_needed": Metric("every needed paper in the top five"),
 }
+CLAIMS: Mapping[str, Metric] = {"claims_right": Metric("claims judged rightly at the assistant's own threshold")}
 
 
 def answer_shares(

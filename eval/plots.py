@@ -62,7 +62,7 @@ _SHOWS = {
 
 def overview(scores: Scores) -> str:
     """Every main metric of every system, with intervals."""
-    figure, axes = _figure(7.6, 4.6)
+    figure, axes = _figure()
     names = list(scores.systems)
     for row, metric in enumerate(_OVERVIEW):
         for place, name in enumerate(names):
@@ -70,11 +70,11 @@ def overview(scores: Scores) -> str:
             if estimate and estimate.value is not None:
                 y = row + (place - (len(names) - 1) / 2) * 0.14
                 _point(axes, estimate, y, COLOURS.get(name, _INK), name if row == 0 else None)
-    axes.set_yticks(range(len(_OVERVIEW)), [_short(metric) for metric in _OVERVIEW])
+    axes.set_yticks(range(len(_OVERVIEW)), [_titled(metric) for metric in _OVERVIEW])
     axes.invert_yaxis()
     axes.set_xlim(-0.02, 1.02)
     axes.grid(axis="x", color=_FAINT)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.12), ncols=len(names), frameon=False, fontsize=9)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.12), ncols=len(names), frameon=False, fontsize=10)
     return _svg(figure)
 
 
@@ -83,7 +83,7 @@ def by_kind(scores: Scores) -> str:
     kinds = sorted({kind for s in scores.systems.values() for kind in s.metrics.get("correct", {})} - _GROUPS)
     rows = [*kinds, "unanswerable"]
     names = [name for name in scores.systems if name in (OURS, "plain", "extractive")] or list(scores.systems)
-    figure, axes = _figure(7.6, 4.8)
+    figure, axes = _figure()
     for row, kind in enumerate(rows):
         metric = "right_refusals" if kind == "unanswerable" else "correct"
         for place, name in enumerate(names):
@@ -95,7 +95,7 @@ def by_kind(scores: Scores) -> str:
     axes.invert_yaxis()
     axes.set_xlim(-0.02, 1.02)
     axes.grid(axis="x", color=_FAINT)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.11), ncols=len(names), frameon=False, fontsize=9)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.11), ncols=len(names), frameon=False, fontsize=10)
     return _svg(figure)
 
 
@@ -104,7 +104,7 @@ _GROUPS = {"all", "dev", "test"}
 
 def retrieval(scores: Scores) -> str:
     """hit@k for dev and test."""
-    figure, axes = _figure(5.4, 3.2)
+    figure, axes = _figure()
     ks = (1, 3, 5, 10)
     for group, colour in (("dev", "#8a8f98"), ("test", "#1f5fbf")):
         estimates = [scores.retrieval[f"hit@{k}"].get(group, Estimate()) for k in ks]
@@ -121,7 +121,7 @@ def retrieval(scores: Scores) -> str:
 
 def risk_coverage(scores: Scores) -> str:
     """The risk-coverage curve of each system that scores its own sentences."""
-    figure, axes = _figure(5.4, 3.4)
+    figure, axes = _figure()
     for name, system in scores.systems.items():
         if system.risk_coverage and system.aurc is not None:
             xs, ys = zip(*system.risk_coverage, strict=True)
@@ -133,13 +133,13 @@ def risk_coverage(scores: Scores) -> str:
     axes.set_xlabel("coverage: share of questions answered")
     axes.set_ylabel("risk: share of them wrong")
     axes.grid(color=_FAINT)
-    axes.legend(frameon=False, fontsize=9)
+    axes.legend(frameon=False, fontsize=10)
     return _svg(figure)
 
 
 def calibration(scores: Scores) -> str:
     """Support against truth, on the claims and on the sentences labelled by hand."""
-    figure, axes = _figure(4.6, 4.0)
+    figure, axes = _figure()
     axes.plot([0, 1], [0, 1], "--", color=_FAINT)
     sources: Sequence[tuple[str, Mapping[str, CheckScores], str]] = (
         ("claims", scores.claims, "#1f5fbf"),
@@ -155,14 +155,14 @@ def calibration(scores: Scores) -> str:
     axes.set_ylabel("share really supported")
     axes.set_xlim(-0.02, 1.02)
     axes.set_ylim(-0.02, 1.02)
-    axes.legend(frameon=False, fontsize=9, loc="upper left")
+    axes.legend(frameon=False, fontsize=10, loc="upper left")
     return _svg(figure)
 
 
 def claims_by_kind(scores: Scores) -> str:
     """How often each kind of claim is judged rightly, by the support score and by the judge."""
     kinds = list(scores.claims["support"].by_kind)
-    figure, axes = _figure(7.6, 3.8)
+    figure, axes = _figure()
     for place, (name, colour) in enumerate((("support", "#1f5fbf"), ("judge", "#8a8f98"))):
         for row, kind in enumerate(kinds):
             estimate = scores.claims[name].by_kind[kind]
@@ -171,13 +171,13 @@ def claims_by_kind(scores: Scores) -> str:
     axes.invert_yaxis()
     axes.set_xlim(-0.02, 1.02)
     axes.grid(axis="x", color=_FAINT)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.13), ncols=2, frameon=False, fontsize=9)
+    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.13), ncols=2, frameon=False, fontsize=10)
     return _svg(figure)
 
 
 def seconds(scores: Scores) -> str:
     """Median seconds against correctness."""
-    figure, axes = _figure(5.4, 3.4)
+    figure, axes = _figure()
     for name, system in scores.systems.items():
         time, right = system.seconds["p50"], system.metrics.get("correct", {}).get("all", Estimate())
         if time.value is None or right.value is None:
@@ -188,6 +188,7 @@ def seconds(scores: Scores) -> str:
         axes.plot([time.value], [right.value], "o", color=colour, ms=8)
         axes.annotate(name, (time.value, right.value), xytext=(8, 4), textcoords="offset points", color=colour)
     axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
     axes.set_ylim(-0.02, 1.02)
     axes.set_xlabel("seconds an answer, median (log scale)")
     axes.set_ylabel("correct")
@@ -202,13 +203,12 @@ def _point(axes: Any, estimate: Estimate, y: float, colour: str, label: str | No
     axes.plot([estimate.value], [y], "o", color=colour, ms=5.5, label=label)
 
 
-def _short(metric: str) -> str:
-    title = ANSWERS[metric].title.split(":")[0].split(",")[0]
-    return f"{title} ↓" if ANSWERS[metric].better == "lower" else title
+def _titled(metric: str) -> str:
+    return f"{ANSWERS[metric].title} ↓" if ANSWERS[metric].better == "lower" else ANSWERS[metric].title
 
 
-def _figure(width: float, height: float) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(width, height), layout="constrained")
+def _figure() -> tuple[Figure, Any]:
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
     FigureCanvasSVG(figure)
     axes = figure.subplots()
     for side in ("top", "right", "left"):

@@ -89,7 +89,8 @@ def _tables(scores: Scores) -> Iterable[tuple[str, str, Row, list[Row]]]:
     if names:
         yield (
             "Systems",
-            "All questions that each was asked, with 95% bootstrap intervals.",
+            "With 95% bootstrap intervals over the questions that each was asked. ↓: less is better. eval/METRICS.md "
+            "defines each line.",
             ["", *names],
             [
                 ["asked / failures / time-outs", *(_counts(scores.systems[name]) for name in names)],
@@ -140,11 +141,14 @@ def _tables(scores: Scores) -> Iterable[tuple[str, str, Row, list[Row]]]:
         ["", *(RETRIEVAL[metric].title for metric in few)],
         [[kind, *(shown(scores.retrieval[metric].get(kind)) for metric in few)] for kind in kinds],
     )
-    yield from _check_table("Claims: how far the scores can be trusted", scores.claims)
+    own = f" At its own threshold the assistant judges {shown(scores.claims_right)} of them rightly."
+    yield from _check_table("Claims: how far the scores can be trusted", scores.claims, own)
     yield from _check_table("Sentences labelled by hand", scores.labels)
 
 
-def _check_table(heading: str, checks: Mapping[str, CheckScores]) -> Iterable[tuple[str, str, Row, list[Row]]]:
+def _check_table(
+    heading: str, checks: Mapping[str, CheckScores], more: str = ""
+) -> Iterable[tuple[str, str, Row, list[Row]]]:
     if not checks:
         return
     names = list(checks)
@@ -152,7 +156,7 @@ def _check_table(heading: str, checks: Mapping[str, CheckScores]) -> Iterable[tu
     yield (
         heading,
         "support is the assistant's own score, judge the independent one. Thresholds come from the dev part; trust "
-        "the test part.",
+        f"the test part.{more}",
         ["", *names],
         [
             ["threshold", *(_plain(checks[name].threshold) for name in names)],

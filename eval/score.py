@@ -95,12 +95,14 @@ class Scores(_Frozen):
     differences: dict[str, dict[str, Estimate]]
     """What the assistant does better or worse than each other system, on the questions that both were asked."""
     claims: dict[str, CheckScores]
+    claims_right: Estimate
+    """Claims that the assistant judges rightly at the threshold that it uses, whatever would be best."""
     labels: dict[str, CheckScores]
     disagreements: tuple[Disagreement, ...]
     sentences_compared: int
     misses: tuple[Miss, ...]
     shares: dict[str, dict[str, Share]]
-    """What each question added to each metric of the assistant and of retrieval; the gate compares these."""
+    """What each question or claim added to each metric of the assistant and of retrieval: what the gate compares."""
 
 
 def score(folder: Path) -> Scores:
@@ -144,6 +146,11 @@ class _Scorer:
         claims = self._read("claims", ClaimRecord, self._claims)
         if not searches:
             raise UsageError(f"The run in {self._folder} holds no records yet: go on with `rag eval run`.")
+        least = manifest.settings["grounding"]["min_support"]
+        right = {
+            id_: (float((r.support >= least) == self._claims[id_].supported and r.error is None), 1.0)
+            for id_, r in claims.items()
+        }
         found = _by_metric({id_: search_shares(r, self._questions[id_]) for id_, r in searches.items()})
         shares = {name: self._shares(name, records) for name, records in answers.items()}
         ours = shares.get(OURS, {})
@@ -161,11 +168,12 @@ class _Scorer:
                 if name != OURS and ours
             },
             claims=self._claim_scores(claims) if claims else {},
+            claims_right=ratio(right),
             labels=self._label_scores(),
             disagreements=self._disagreements(answers.get(OURS, {})),
             sentences_compared=sum(len(record.sentences) for record in answers.get(OURS, {}).values()),
             misses=tuple(self._misses(answers.get(OURS, {}))),
-            shares={**found, **ours},
+            shares={**found, **ours, "claims_right": right},
         )
 
     def _read(self, name: str, kind: Any, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,6 +232,8 @@ class _Scorer:
             for id_, r in records.items()
             if not r.refused and r.error is None and any(sentence.support is not None for sentence in r.sentences)
         }
+        if len(set(checked.values())) < 2:
+            return ()  # all trusted alike: there is no order to show them in
         points, wrong = [], 0.0
         for place, id_ in enumerate(sorted(checked, key=lambda id_: (-checked[id_], id_)), start=1):
             wrong += 1 - shares["correct"].get(id_, (0.0, 1))[0]

@@ -25,7 +25,7 @@ app = typer.Typer(
 )
 
 Quick = Annotated[
-    bool, typer.Option("--quick", help="The quick set: all of retrieval, 60 claims, 15 questions to the assistant.")
+    bool, typer.Option("--quick", help="The quick set: all of retrieval, 36 claims, 15 questions to the assistant.")
 ]
 Run = Annotated[
     Optional[Path], typer.Option("--run", metavar="FOLDER", help="The run; by default the set's latest one.")

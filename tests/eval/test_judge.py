@@ -41,6 +41,12 @@ def test_the_texts_own_words_score_one_and_nothing_scores_nothing(judge: Judge) 
     assert not judge.supported("Anything at all.", "")
 
 
+def test_a_figure_is_the_same_however_it_is_written(judge: Judge) -> None:
+    whole = judge.score("Quill gains 216K tokens.", "Quill gains 216,000 tokens.")
+    assert whole > judge.score("Quill gains 216K tokens.", "Quill gains 216 tokens.")
+    assert judge.score("It covers twelve models.", "It covers 12 models.") > 0.5
+
+
 def test_it_shares_no_code_with_the_assistants_own_check() -> None:
     names = {
         alias.name if isinstance(node, ast.Import) else node.module or ""
