@@ -1,1 +1,1 @@
-"""What PaperTrail is measured with. The measuring itself comes next; see eval/README.md."""
+"""What PaperTrail is measured with: gold questions, labelled claims, and run, score, report. See eval/README.md."""

@@ -15,7 +15,7 @@ from .data import HERE
 from .intervals import Estimate, Share, difference
 from .manifest import Manifest
 from .metrics import ANSWERS, CLAIMS, RETRIEVAL
-from .score import Scores
+from .scores import Scores
 
 BASELINE = HERE / "baseline.json"
 GATED: Mapping[str, str] = {

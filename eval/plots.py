@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 
 from .intervals import Estimate
 from .metrics import ANSWERS
-from .score import OURS, CheckScores, Scores
+from .score import OURS
+from .scores import CheckScores, Scores
 
 COLOURS = {
     "assistant": "#1f5fbf",

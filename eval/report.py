@@ -9,7 +9,8 @@ from pathlib import Path
 
 from .intervals import Estimate
 from .metrics import ANSWERS, RETRIEVAL
-from .score import OURS, CheckScores, Scores, SystemScores
+from .score import OURS
+from .scores import CheckScores, Scores, SystemScores
 
 HTML = "report.html"
 _SHOWN_KINDS = ("all", "test", "dev")

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict
-
 from rag.errors import UsageError
 from rag.papers import Paper
 from rag.readers import read_corpus
@@ -20,89 +18,12 @@ from .judge import Judge
 from .manifest import FILE, Manifest, file_sha256
 from .metrics import ANSWERS, CITING, RETRIEVAL, answer_shares, cited_papers, facts_said, judged, search_shares
 from .records import AnswerRecord, ClaimRecord, SearchRecord, read_records
+from .scores import CheckScores, Disagreement, Miss, Scores, SystemScores
 
 SCORES = "scores.json"
 OURS = "assistant"
 GROUPS = ("all", "dev", "test")
 K = TypeVar("K", Question, Claim)
-
-
-class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-
-class SystemScores(_Frozen):
-    """One system: each metric for all, for dev and test, and for each kind of question."""
-
-    asked: int
-    failures: int
-    timed_out: int
-    metrics: dict[str, dict[str, Estimate]]
-    seconds: dict[str, Estimate]
-    peak_gb: float | None
-    risk_coverage: tuple[tuple[float, float], ...] = ()
-    """Points (share of questions answered, share of those answered wrongly), the most trusted answers first."""
-    aurc: float | None = None
-    """Area under that curve (Geifman and El-Yaniv, 2017); less is better."""
-
-
-class CheckScores(_Frozen):
-    """How far a score that tells supported sentences from others can be trusted."""
-
-    threshold: float
-    auroc: dict[str, Estimate]
-    balanced_accuracy: dict[str, Estimate]
-    by_kind: dict[str, Estimate]
-    calibration: tuple[tuple[float, float, int], ...]
-    """Bins of (mean score, share supported, count)."""
-
-
-class Disagreement(_Frozen):
-    """A shown sentence on which the assistant's own score and the judge differ."""
-
-    question_id: str
-    text: str
-    quotes: tuple[str, ...]
-    support: float
-    judged: float
-
-
-class Miss(_Frozen):
-    """An answer that is not what was expected."""
-
-    question_id: str
-    kind: str
-    split: str
-    question: str
-    answer: str
-    refused: bool
-    quotes: tuple[tuple[str, str], ...]
-    """(title, quote) of what was cited."""
-    expected: str
-    wrong: str
-
-
-class Scores(_Frozen):
-    """Everything that a report shows."""
-
-    manifest: Manifest
-    gold_changed: bool
-    """Whether the questions or claims have changed since the run."""
-    retrieval: dict[str, dict[str, Estimate]]
-    confidence: Estimate
-    """AUROC of retrieval's confidence, answerable against unanswerable questions."""
-    systems: dict[str, SystemScores]
-    differences: dict[str, dict[str, Estimate]]
-    """What the assistant does better or worse than each other system, on the questions that both were asked."""
-    claims: dict[str, CheckScores]
-    claims_right: Estimate
-    """Claims that the assistant judges rightly at the threshold that it uses, whatever would be best."""
-    labels: dict[str, CheckScores]
-    disagreements: tuple[Disagreement, ...]
-    sentences_compared: int
-    misses: tuple[Miss, ...]
-    shares: dict[str, dict[str, Share]]
-    """What each question or claim added to each metric of the assistant and of retrieval: what the gate compares."""
 
 
 def score(folder: Path) -> Scores:
@@ -120,14 +41,6 @@ def score(folder: Path) -> Scores:
     scratch.write_text(scores.model_dump_json(indent=1) + "\n", encoding="utf-8")
     os.replace(scratch, folder / SCORES)
     return scores
-
-
-def read_scores(folder: Path) -> Scores:
-    """The scores of a run, made if they aren't there or are of another make."""
-    try:
-        return Scores.model_validate_json((folder / SCORES).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return score(folder)
 
 
 class _Scorer:

@@ -62,6 +62,14 @@ def extractive(indexed: Settings) -> Iterator[Assistant]:
 
 
 @pytest.fixture(scope="session")
+def generating(indexed: Settings) -> Iterator[Assistant]:
+    """The assistant with the real 1.5B model: for tests marked llm."""
+    assistant = Assistant(indexed.model_copy(update={"mode": "generated"}))
+    yield assistant
+    assistant.close()
+
+
+@pytest.fixture(scope="session")
 def tiny_spec(tmp_path_factory: pytest.TempPathFactory) -> tuple[ModelSpec, Path]:
     """A catalogue entry for a tiny random Qwen2 as GGUF, and the folder that holds its file."""
     folder = tmp_path_factory.mktemp("weights")

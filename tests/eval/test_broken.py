@@ -15,7 +15,8 @@ from eval.gate import Baseline, compare
 from eval.manifest import Manifest
 from eval.records import AnswerRecord, Failure, Said, write_records
 from eval.run import Plan, run
-from eval.score import Scores, score
+from eval.score import score
+from eval.scores import Scores
 from eval.systems import Full
 from rag.assistant import Assistant
 from rag.papers import Paper

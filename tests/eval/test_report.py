@@ -14,7 +14,8 @@ from eval.intervals import Estimate
 from eval.records import AnswerRecord, read_records, write_records
 from eval.report import as_html, as_markdown, shown, write_html
 from eval.run import Plan, run, sample
-from eval.score import Scores, latest_run, read_scores, score
+from eval.score import SCORES, latest_run, score
+from eval.scores import Scores
 from rag.assistant import Assistant
 from rag.errors import UsageError
 from rag.settings import Settings
@@ -116,8 +117,8 @@ def test_estimates_are_shown_with_their_intervals(estimate: Estimate | None, tex
     assert shown(estimate) == text
 
 
-def test_scores_are_kept_and_read_again(folder: Path, scores: Scores) -> None:
-    assert read_scores(folder) == scores
+def test_scores_are_kept_beside_the_run_and_repeat(folder: Path, scores: Scores) -> None:
+    assert Scores.model_validate_json((folder / SCORES).read_text()) == scores
     assert score(folder) == scores
 
 
