@@ -33,7 +33,7 @@ SetName = Literal["full", "quick"]
 SYSTEMS = ("extractive", "assistant", "plain", "no-papers", "starter")
 SAMPLED_SYSTEMS = ("no-papers", "starter")
 """Too slow to be asked everything by default: they decode word by word."""
-SAMPLE = 20
+SAMPLE = 12
 QUICK_QUESTIONS, QUICK_CLAIMS = 15, 36
 SEARCHED = 10
 """How many papers a search records."""

@@ -64,7 +64,7 @@ def test_the_page_needs_nothing_else(scores: Scores, folder: Path) -> None:
     page = parsed(path.read_text(encoding="utf-8"))
     assert not [link for link in page.loaded if not link.startswith("#")]
     assert "script" not in page.tags
-    assert page.tags.count("svg") == 7
+    assert page.tags.count("svg") == 6  # the seventh needs answers that are trusted more or less
     assert not re.search(r"url\((?!#)|@import", path.read_text(encoding="utf-8"))
 
 

@@ -147,7 +147,7 @@ from eval.run import Plan, run
 from rag.assistant import Assistant
 from rag.settings import load_settings
 plan = Plan.of("full", ["extractive"])
-run(Assistant(load_settings(mode="extractive")), replace(plan, questions=plan.questions[:40]), Path(sys.argv[1]))
+run(Assistant(load_settings(mode="extractive")), replace(plan, questions=plan.questions[:24]), Path(sys.argv[1]))
 """
 
 
@@ -156,7 +156,7 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(indexed: Settings, tm
         return subprocess.Popen([sys.executable, "-c", _SCRIPT, str(folder)], cwd=Path(__file__).parents[2])
 
     killed, path = 0, tmp_path / "killed" / "extractive.jsonl"
-    for reached in (1, 15, 30):
+    for reached in (1, 15):
         process = start(tmp_path / "killed")
         while process.poll() is None and (not path.exists() or path.read_bytes().count(b"\n") < reached):
             time.sleep(0.002)
@@ -166,10 +166,10 @@ def test_killed_at_any_moment_it_goes_on_and_ends_the_same(indexed: Settings, tm
         process.wait()
         with path.open("ab") as file:
             file.write(b'{"id": "a01", "answer": "torn')
-    assert killed == 3
+    assert killed == 2
     assert start(tmp_path / "killed").wait() == 0
     assert start(tmp_path / "whole").wait() == 0
-    assert len(answers(tmp_path / "killed", "extractive")) == 40
+    assert len(answers(tmp_path / "killed", "extractive")) == 24
     assert without_seconds(tmp_path / "killed", "extractive") == without_seconds(tmp_path / "whole", "extractive")
 
 
