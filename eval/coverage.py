@@ -15,6 +15,7 @@ from rag.progress import Progress, silent
 from .data import NamedSystem, load_labels, load_names
 from .intervals import Estimate, ratio
 from .judge import Judge
+from .manifest import code_sha256
 from .metrics import cited_papers, judged
 from .records import AnswerRecord
 from .resume import record_each
@@ -40,20 +41,23 @@ class Covered(BaseModel):
 
 
 def covered(assistant: Assistant, folder: Path | None = None, *, progress: Progress = silent) -> list[Covered]:
-    """The whole table; what was asked of the same index, model, prompts and settings before is not asked again."""
-    make = hashlib.sha256(
-        f"{assistant.index.sha256}{assistant.prompt_sha256}{assistant.settings_sha256()}".encode()
-    ).hexdigest()[:8]
+    """The whole table; what was asked of the same code, index, prompts and settings before is not asked again."""
+    parts = [code_sha256(), assistant.index.sha256, assistant.prompt_sha256, assistant.settings_sha256()]
+    make = hashlib.sha256("".join(parts).encode()).hexdigest()[:8]
     folder = folder or assistant.settings.eval_dir / f"coverage-{make}"
     folder.mkdir(parents=True, exist_ok=True)
 
     def ask(named: NamedSystem) -> AnswerRecord:
-        return of_answer(named.paper_id, assistant.answer(f"What does {named.name} do?"), assistant)
+        return of_answer(_id(named), assistant.answer(f"What does {named.name} do?"), assistant)
 
     names, papers = load_names(), seed_papers()
-    rows = [(named.paper_id, named) for named in names]
+    rows = [(_id(named), named) for named in names]
     records = record_each("coverage", folder, rows, ask, AnswerRecord, progress)
     return list(table(records, names, papers, fitted_judge(papers, load_labels())))
+
+
+def _id(named: NamedSystem) -> str:
+    return f"{named.paper_id} {named.name}"
 
 
 def table(
@@ -70,7 +74,7 @@ def table(
             cited=named.paper_id in cited,
             first=cited[:1] == [named.paper_id],
             supported=bool(scores) and min(scores) >= judge.threshold,
-            answer=record.answer,
+            answer=record.error.message if record.error else record.answer,
         )
 
 

@@ -49,20 +49,19 @@ def ratio(shares: Shares) -> Estimate:
 
 
 def difference(ours: Shares, theirs: Shares) -> Estimate:
-    """How much one system's ratio exceeds another's on the questions that both were asked; drawn in pairs.
+    """How much one system's ratio exceeds another's, on the questions that count for both; drawn in pairs.
 
-    A question that counts for one of them only (the other refused, say) stays in.
+    A question that one of them refused counts for its refusals, and not for a difference in faithfulness.
     """
-    both = [id_ for id_ in ours if id_ in theirs and (ours[id_][1] > 0 or theirs[id_][1] > 0)]
+    both = [id_ for id_ in ours if id_ in theirs and ours[id_][1] > 0 and theirs[id_][1] > 0]
     quadruples = np.array([(*ours[id_], *theirs[id_]) for id_ in both], dtype=float).reshape(-1, 4)
+    if not len(quadruples):
+        return Estimate()
     sums = quadruples.sum(axis=0)
-    if not len(quadruples) or not sums[1] or not sums[3]:
-        return Estimate(n=len(both))
     value = sums[0] / sums[1] - sums[2] / sums[3]
     if len(quadruples) < 2:
         return Estimate(value=round(value, 4), n=1)
     drawn = quadruples[_draws(len(quadruples))].sum(axis=1)
-    drawn = drawn[(drawn[:, 1] > 0) & (drawn[:, 3] > 0)]
     return _estimate(value, drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3], len(both))
 
 

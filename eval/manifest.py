@@ -79,7 +79,7 @@ class Manifest(BaseModel):
             version=rag.__version__,
             commit=_git("rev-parse", "HEAD"),
             changed=bool(_git("status", "--porcelain")),
-            code_sha256=_code_sha256(),
+            code_sha256=code_sha256(),
             model=ModelUsed(name=identified.name, sha256=identified.sha256, pinned=not own),
             embedder_sha256=CATALOGUE[EMBEDDER].sha256,
             prompt_sha256=assistant.prompt_sha256,
@@ -113,7 +113,7 @@ def file_sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _code_sha256() -> str:
+def code_sha256() -> str:
     """Hash over the code that answers depend on."""
     package = Path(rag.__file__).parent
     files = [path for path in sorted(package.rglob("*.py")) if path.name not in _SHOWN_ONLY]

@@ -119,8 +119,8 @@ def _tables(scores: Scores) -> Iterable[tuple[str, str, Row, list[Row]]]:
         metrics = [m for m in _MAIN if any(m in scores.differences[name] for name in others)]
         yield (
             "What the assistant adds",
-            "Assistant minus the other system, on the questions that both were asked; paired bootstrap. An interval "
-            "that holds 0 shows no difference.",
+            "Assistant minus the other system, on the questions that count for both (for faithfulness: that both "
+            "answered); paired bootstrap. An interval that holds 0 shows no difference.",
             ["", *others],
             [[_title(m), *(shown(scores.differences[name].get(m)) for name in others)] for m in metrics],
         )

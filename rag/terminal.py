@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from rag.papers import Paper
 
 _DRAFT_LINES = 8
+# An answer of a slow baseline takes a minute: the time left is estimated over several.
+_SPEED_SECONDS = 600
 
 
 class ClosedPipe(Exception):
@@ -65,12 +67,13 @@ class Terminal:
                 TimeRemainingColumn(),
                 console=self._err,
                 transient=True,
+                speed_estimate_period=_SPEED_SECONDS,
             )
             self._bars.start()
         if self._task is None or self._task[0] != task:
             if self._task is not None:
                 self._bars.remove_task(self._task[1])
-            self._task = (task, self._bars.add_task(task, total=total))
+            self._task = (task, self._bars.add_task(task, total=total, completed=int(done)))
         self._bars.update(self._task[1], completed=done, total=total)
 
     def draft(self, text: str) -> None:
