@@ -75,7 +75,7 @@ def overview(scores: Scores) -> str:
     axes.invert_yaxis()
     axes.set_xlim(-0.02, 1.02)
     axes.grid(axis="x", color=_FAINT)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.12), ncols=len(names), frameon=False, fontsize=10)
+    _legend(figure, len(names))
     return _svg(figure)
 
 
@@ -96,7 +96,7 @@ def by_kind(scores: Scores) -> str:
     axes.invert_yaxis()
     axes.set_xlim(-0.02, 1.02)
     axes.grid(axis="x", color=_FAINT)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.11), ncols=len(names), frameon=False, fontsize=10)
+    _legend(figure, len(names))
     return _svg(figure)
 
 
@@ -172,7 +172,7 @@ def claims_by_kind(scores: Scores) -> str:
     axes.invert_yaxis()
     axes.set_xlim(-0.02, 1.02)
     axes.grid(axis="x", color=_FAINT)
-    axes.legend(loc="upper center", bbox_to_anchor=(0.4, 1.13), ncols=2, frameon=False, fontsize=10)
+    _legend(figure, 2)
     return _svg(figure)
 
 
@@ -206,6 +206,11 @@ def _point(axes: Any, estimate: Estimate, y: float, colour: str, label: str | No
 
 def _titled(metric: str) -> str:
     return f"{ANSWERS[metric].title} ↓" if ANSWERS[metric].better == "lower" else ANSWERS[metric].title
+
+
+def _legend(figure: Figure, columns: int) -> None:
+    """Above the picture: beside it there is no room, and inside it would hide points."""
+    figure.legend(loc="outside upper center", ncols=columns, frameon=False, columnspacing=1.2, handletextpad=0.2)
 
 
 def _figure() -> tuple[Figure, Any]:
