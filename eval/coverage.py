@@ -12,14 +12,14 @@ from rag.assistant import Assistant
 from rag.papers import Paper
 from rag.progress import Progress, silent
 
-from .data import NamedSystem, load_labels, load_names
+from .data import NamedSystem, load_labels, load_names, seed_papers
 from .intervals import Estimate, ratio
 from .judge import Judge
 from .manifest import code_sha256
 from .metrics import cited_papers, judged
 from .records import AnswerRecord
 from .resume import record_each
-from .score import fitted_judge, seed_papers
+from .score import fitted_judge
 from .systems import of_answer
 
 
@@ -44,7 +44,7 @@ def covered(assistant: Assistant, folder: Path | None = None, *, progress: Progr
     """The whole table; what was asked of the same code, index, prompts and settings before is not asked again."""
     parts = [code_sha256(), assistant.index.sha256, assistant.prompt_sha256, assistant.settings_sha256()]
     make = hashlib.sha256("".join(parts).encode()).hexdigest()[:8]
-    folder = folder or assistant.settings.eval_dir / f"coverage-{make}"
+    folder = folder or assistant.settings.eval_dir
     folder.mkdir(parents=True, exist_ok=True)
 
     def ask(named: NamedSystem) -> AnswerRecord:
@@ -52,7 +52,7 @@ def covered(assistant: Assistant, folder: Path | None = None, *, progress: Progr
 
     names, papers = load_names(), seed_papers()
     rows = [(_id(named), named) for named in names]
-    records = record_each("coverage", folder, rows, ask, AnswerRecord, progress)
+    records = record_each(f"coverage-{make}", folder, rows, ask, AnswerRecord, progress)
     return list(table(records, names, papers, fitted_judge(papers, load_labels())))
 
 

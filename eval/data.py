@@ -10,6 +10,8 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict
 
 from rag.papers import Paper
+from rag.readers import read_corpus
+from rag.resources import resource
 
 HERE = Path(__file__).parent
 Split = Literal["dev", "test"]
@@ -118,6 +120,11 @@ def load_labels(path: Path = HERE / "labels.jsonl") -> list[Label]:
 def load_names(path: Path = HERE / "names.jsonl") -> list[NamedSystem]:
     """The papers that name a system. :raises pydantic.ValidationError: for a line that isn't one."""
     return [NamedSystem.model_validate_json(line) for line in _lines(path)]
+
+
+def seed_papers() -> dict[str, Paper]:
+    """The papers that the gold is about: those of the shipped pages, whatever else was indexed."""
+    return {paper.paper_id: paper for paper in read_corpus(resource("seeds"), "seeds")}
 
 
 def question_problems(questions: Sequence[Question], papers: Mapping[str, Paper]) -> Iterator[str]:

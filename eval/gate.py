@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -11,13 +12,14 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from rag.errors import StorageError, UsageError
 
-from .data import HERE
-from .intervals import Estimate, Share, difference
-from .manifest import Manifest
+from .data import HERE, load_questions
+from .intervals import LEVEL, Estimate, Share, difference
+from .manifest import Manifest, file_sha256
 from .metrics import ANSWERS, CLAIMS, RETRIEVAL
 from .scores import Scores
 
 BASELINE = HERE / "baseline.json"
+_SCORING = ("gold.jsonl", "claims.jsonl", "labels.jsonl", "judge.py", "metrics.py", "score.py")
 GATED: Mapping[str, str] = {
     name: metric.better
     for table in (RETRIEVAL, CLAIMS, ANSWERS)
@@ -34,6 +36,8 @@ class Baseline(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     manifest: Manifest
+    scoring_sha256: str
+    """Of all that turns records into scores: a change of it is no gain or loss of the assistant."""
     shares: dict[str, dict[str, Share]]
 
 
@@ -49,13 +53,23 @@ class Verdict(BaseModel):
 
 
 def compare(scores: Scores, baseline: Baseline) -> list[Verdict]:
-    """Each gated metric of a run against the baseline of its set."""
-    margin = MARGINS[scores.manifest.set]
+    """Each gated metric of a run against the baseline of its set.
+
+    The intervals are widened for the number of metrics (Bonferroni): a change that loses nothing
+    passes them all nineteen times in twenty.
+
+    :raises UsageError: if the run lacks questions that the baseline has and the gold still holds.
+    """
+    gone = baseline.shares.get("failures", {}).keys() - scores.shares.get("failures", {}).keys()
+    gone &= {question.id for question in load_questions()}
+    if gone:
+        raise UsageError(f"The run lacks {len(gone)} questions of the baseline: go on with `rag eval run`.")
+    margin, level = MARGINS[scores.manifest.set], 1 - (1 - LEVEL) / len(GATED)
     verdicts = []
     for metric, better in GATED.items():
         if metric not in scores.shares or metric not in baseline.shares:
             continue
-        change = difference(scores.shares[metric], baseline.shares[metric])
+        change = difference(scores.shares[metric], baseline.shares[metric], level)
         verdicts.append(Verdict(metric=metric, change=change, lost=_lost(change, better, margin)))
     return verdicts
 
@@ -81,7 +95,7 @@ def read_baseline(chosen: str, path: Path = BASELINE) -> Baseline:
 def save_baseline(scores: Scores, path: Path = BASELINE) -> None:
     """Make a run the baseline of its set; that of the other set stays."""
     kept = {metric: shares for metric, shares in scores.shares.items() if metric in GATED}
-    baseline = Baseline(manifest=scores.manifest, shares=kept)
+    baseline = Baseline(manifest=scores.manifest, scoring_sha256=scoring_sha256(), shares=kept)
     stored = _stored(path) | {scores.manifest.set: baseline.model_dump(mode="json")}
     scratch = path.with_name(f".{path.name}.new")
     try:
@@ -89,6 +103,11 @@ def save_baseline(scores: Scores, path: Path = BASELINE) -> None:
         os.replace(scratch, path)
     except OSError as error:
         raise StorageError(f"{path} can't be written ({error.strerror}): name another with --baseline.") from error
+
+
+def scoring_sha256() -> str:
+    """Hash over the gold, the labels and the code that scores."""
+    return hashlib.sha256("".join(file_sha256(HERE / name) for name in _SCORING).encode()).hexdigest()
 
 
 def _stored(path: Path) -> dict[str, object]:
@@ -107,6 +126,6 @@ def _compact(stored: Mapping[str, object]) -> str:
     for name, baseline in sorted(stored.items()):
         assert isinstance(baseline, dict)
         metrics = ",\n".join(f"   {json.dumps(m)}: {json.dumps(s)}" for m, s in sorted(baseline["shares"].items()))
-        head = json.dumps(baseline["manifest"], sort_keys=True)
-        sets.append(f' {json.dumps(name)}: {{\n  "manifest": {head},\n  "shares": {{\n{metrics}\n  }}\n }}')
+        head = ",\n".join(f"  {json.dumps(k)}: {json.dumps(baseline[k])}" for k in ("manifest", "scoring_sha256"))
+        sets.append(f' {json.dumps(name)}: {{\n{head},\n  "shares": {{\n{metrics}\n  }}\n }}')
     return "{\n" + ",\n".join(sets) + "\n}\n"

@@ -48,21 +48,22 @@ def ratio(shares: Shares) -> Estimate:
     return _estimate(value, drawn[:, 0] / drawn[:, 1], len(pairs))
 
 
-def difference(ours: Shares, theirs: Shares) -> Estimate:
-    """How much one system's ratio exceeds another's, on the questions that count for both; drawn in pairs.
+def difference(ours: Shares, theirs: Shares, level: float = LEVEL) -> Estimate:
+    """How much one system's ratio exceeds another's over the questions that both were asked; drawn in pairs.
 
-    A question that one of them refused counts for its refusals, and not for a difference in faithfulness.
+    A question that adds (0, 0) to one of them, because it was refused, stays in for the other.
     """
-    both = [id_ for id_ in ours if id_ in theirs and ours[id_][1] > 0 and theirs[id_][1] > 0]
+    both = [id_ for id_ in ours if id_ in theirs and (ours[id_][1] > 0 or theirs[id_][1] > 0)]
     quadruples = np.array([(*ours[id_], *theirs[id_]) for id_ in both], dtype=float).reshape(-1, 4)
-    if not len(quadruples):
-        return Estimate()
     sums = quadruples.sum(axis=0)
+    if not sums[1] or not sums[3]:
+        return Estimate(n=len(both))
     value = sums[0] / sums[1] - sums[2] / sums[3]
     if len(quadruples) < 2:
         return Estimate(value=round(value, 4), n=1)
     drawn = quadruples[_draws(len(quadruples))].sum(axis=1)
-    return _estimate(value, drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3], len(both))
+    drawn = drawn[(drawn[:, 1] > 0) & (drawn[:, 3] > 0)]
+    return _estimate(value, drawn[:, 0] / drawn[:, 1] - drawn[:, 2] / drawn[:, 3], len(both), level)
 
 
 def quantile(values: Sequence[float], q: float) -> Estimate:
@@ -127,8 +128,8 @@ def _draws(n: int) -> NDArray[np.int64]:
     return np.random.default_rng(SEED).integers(0, n, (RESAMPLES, n))
 
 
-def _estimate(value: float, drawn: NDArray[np.float64], n: int) -> Estimate:
-    tail = (1 - LEVEL) / 2
+def _estimate(value: float, drawn: NDArray[np.float64], n: int, level: float = LEVEL) -> Estimate:
+    tail = (1 - level) / 2
     low, high = (float(np.quantile(drawn, q)) for q in (tail, 1 - tail))
     if math.isnan(value):
         return Estimate(n=n)

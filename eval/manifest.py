@@ -24,7 +24,7 @@ from .machine import machine, packages
 FILE = "manifest.json"
 # These show what an answer is, but don't change it.
 _SHOWN_ONLY = {"cli.py", "cli_eval.py", "cli_shared.py", "terminal.py", "doctor.py"}
-_DECIDING = ("systems.py", "starter.py", "run.py", "resume.py")
+_DECIDING = ("systems.py", "starter.py", "run.py", "resume.py", "records.py")
 
 
 class Manifest(BaseModel):

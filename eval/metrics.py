@@ -17,7 +17,7 @@ from rag.text import readable
 from .data import Question, normal
 from .intervals import Share
 from .judge import Judge
-from .records import AnswerRecord, SearchRecord
+from .records import AnswerRecord, Said, SearchRecord
 
 CITING = frozenset({"assistant", "extractive"})
 """The systems that cite; the others have no part in metrics of citation."""
@@ -70,10 +70,17 @@ def answer_shares(
 ) -> dict[str, Share]:
     """What one answer adds to each metric of :data:`ANSWERS`; a metric that it has no part in is left out.
 
-    A failure is a miss: no fact said, no right refusal, no sentence shown.
+    A failure or a time-out is a miss: no fact said, no right refusal, no sentence shown.
     """
-    failed = record.error is not None
-    shares: dict[str, Share] = {"failures": (float(failed), 1), "timed_out": (float(record.timed_out), 1)}
+    failed = is_miss(record)
+    shares: dict[str, Share] = {
+        "failures": (float(record.error is not None), 1),
+        "timed_out": (float(record.timed_out), 1),
+    }
+    # Metrics of what is shown: a refusal takes part with nothing, so that differences are over the same questions.
+    of_shown = ("faithful", "faithful_own_words", "faithful_answers", "copied")
+    of_cited = ("citation_recall", "citation_precision") if cites else ()
+    shares |= dict.fromkeys((*of_shown, *of_cited), (0.0, 0.0))
     shown = () if failed or record.refused else record.sentences
     answered = not failed and not record.refused
     if question.kind == "unanswerable":
@@ -96,11 +103,11 @@ def answer_shares(
         shares["copied"] = (record.copied, 1)
     if cites and shown:
         shares |= _citations(record, papers, judge)
-    if cites and question.papers and not failed:
-        cited, gold = set(cited_papers(record)), set(question.papers)
+    if cites and question.papers:
+        cited, gold = set(cited_papers(record)) if shown else set(), set(question.papers)
         shares["paper_precision"] = (len(cited & gold), len(cited))
         shares["paper_recall"] = (len(cited & gold), len(gold))
-        shares["evidence_recall"] = _evidence(record, question, papers)
+        shares["evidence_recall"] = _evidence(shown, question, papers)
     return shares
 
 
@@ -123,12 +130,17 @@ def search_shares(record: SearchRecord, question: Question) -> dict[str, Share]:
     return shares
 
 
+def is_miss(record: AnswerRecord) -> bool:
+    """Whether there is no answer that counts: it failed, or its draft was cut off by the time limit."""
+    return record.error is not None or record.timed_out
+
+
 def facts_said(record: AnswerRecord, question: Question, papers: Mapping[str, Paper]) -> list[bool]:
     """Which key facts an answer says, in any of their wordings.
 
     For a list question the titles of cited papers count too: they are the list that a reader sees.
     """
-    if record.error is not None or record.refused:
+    if is_miss(record) or record.refused:
         return [False] * len(question.facts)
     said = " ".join(sentence.text for sentence in record.sentences)
     if question.kind == "list":
@@ -174,11 +186,11 @@ def _citations(record: AnswerRecord, papers: Mapping[str, Paper], judge: Judge) 
     return {"citation_recall": (recalled, len(record.sentences)), "citation_precision": (precise, quoted)}
 
 
-def _evidence(record: AnswerRecord, question: Question, papers: Mapping[str, Paper]) -> Share:
+def _evidence(shown: Sequence[Said], question: Question, papers: Mapping[str, Paper]) -> Share:
     """How many pieces of gold evidence some cited quote overlaps."""
     quoted = [
         (quote.paper_id, *_span(quote.quote, papers[quote.paper_id].abstract))
-        for sentence in record.sentences
+        for sentence in shown
         for quote in sentence.quotes
         if quote.paper_id in papers
     ]

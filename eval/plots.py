@@ -124,9 +124,9 @@ def risk_coverage(scores: Scores) -> str:
     """The risk-coverage curve of each system that scores its own sentences."""
     figure, axes = _figure()
     for name, system in scores.systems.items():
-        if system.risk_coverage and system.aurc is not None:
+        if system.risk_coverage and system.selective_risk is not None:
             xs, ys = zip(*system.risk_coverage, strict=True)
-            label = f"{name} (area {system.aurc:.2f})"
+            label = f"{name} (mean {system.selective_risk:.2f})"
             axes.plot(xs, ys, "-", color=COLOURS.get(name, _INK), lw=2, label=label)
             axes.plot(xs[-1:], ys[-1:], "o", color=COLOURS.get(name, _INK))
     axes.set_xlim(0, 1)

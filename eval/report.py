@@ -30,6 +30,8 @@ _MAIN = (
     "evidence_recall",
 )
 _TIMES = (("p50", "median"), ("p95", "95th percentile"), ("first_token_p50", "first words, median"))
+# Below this many cases an interval says less than their number.
+_FEW = 20
 Row = Sequence[str]
 
 
@@ -47,9 +49,10 @@ def shown(estimate: Estimate | None) -> str:
     if estimate is None or estimate.value is None:
         return "-"
     value = _number(estimate.value)
+    few = f" (n={estimate.n})" if estimate.n < _FEW else ""
     if estimate.low is None or estimate.high is None:
-        return value
-    return f"{value} [{_number(estimate.low)}, {_number(estimate.high)}]"
+        return f"{value}{few}"
+    return f"{value} [{_number(estimate.low)}, {_number(estimate.high)}]{few}"
 
 
 def as_markdown(scores: Scores) -> str:
@@ -101,7 +104,7 @@ def _tables(scores: Scores) -> Iterable[tuple[str, str, Row, list[Row]]]:
                     for key, label in _TIMES
                 ),
                 ["peak memory, GB", *(_plain(scores.systems[name].peak_gb) for name in names)],
-                ["area under risk-coverage ↓", *(_plain(scores.systems[name].aurc) for name in names)],
+                ["mean risk along risk-coverage ↓", *(_plain(scores.systems[name].selective_risk) for name in names)],
             ],
         )
     if OURS in scores.systems:
@@ -119,8 +122,8 @@ def _tables(scores: Scores) -> Iterable[tuple[str, str, Row, list[Row]]]:
         metrics = [m for m in _MAIN if any(m in scores.differences[name] for name in others)]
         yield (
             "What the assistant adds",
-            "Assistant minus the other system, on the questions that count for both (for faithfulness: that both "
-            "answered); paired bootstrap. An interval that holds 0 shows no difference.",
+            "Assistant minus the other system, over the questions that both were asked; paired bootstrap. An interval "
+            "that holds 0 shows no difference.",
             ["", *others],
             [[_title(m), *(shown(scores.differences[name].get(m)) for name in others)] for m in metrics],
         )

@@ -17,12 +17,13 @@ from typing import Literal, TypeVar
 from filelock import FileLock, Timeout
 
 from rag.assistant import Assistant
-from rag.errors import StorageError, UsageError
+from rag.errors import ModelUnavailable, StorageError, UsageError
 from rag.grounding import Evidence, support_of
+from rag.index import PaperIndex
 from rag.progress import Progress, silent
 from rag.prompts import Prompt
 
-from .data import Claim, Question, load_claims, load_questions
+from .data import Claim, Question, load_claims, load_questions, seed_papers
 from .machine import peak_bytes, reset_peak
 from .manifest import FILE, Manifest
 from .records import AnswerRecord, ClaimRecord, R, SearchRecord
@@ -34,7 +35,7 @@ SYSTEMS = ("extractive", "assistant", "plain", "no-papers", "starter")
 SAMPLED_SYSTEMS = ("no-papers", "starter")
 """Too slow to be asked everything by default: they decode word by word."""
 SAMPLE = 12
-QUICK_QUESTIONS, QUICK_CLAIMS = 15, 36
+QUICK_ANSWERABLE, QUICK_UNANSWERABLE, QUICK_CLAIMS = 10, 5, 36
 SEARCHED = 10
 """How many papers a search records."""
 Row = TypeVar("Row", Question, Claim)
@@ -73,7 +74,10 @@ class Plan:
     def asked(self, system: str) -> Sequence[Question]:
         """The questions that a system is asked."""
         if self.set == "quick":
-            return sample(self.questions, QUICK_QUESTIONS)
+            # Of the kinds evenly there would be one that can only be refused.
+            answerable = [question for question in self.questions if question.papers]
+            unanswerable = [question for question in self.questions if not question.papers]
+            return [*sample(answerable, QUICK_ANSWERABLE), *sample(unanswerable, QUICK_UNANSWERABLE)]
         return sample(self.questions, self.sampled) if system in SAMPLED_SYSTEMS else self.questions
 
 
@@ -98,32 +102,47 @@ def run(
     :raises UsageError: if the folder's run was made with something else, or another process is at it.
     :raises ModelUnavailable: if there is no language model.
     """
-    missing = {paper_id for q in plan.questions for paper_id in q.papers} - assistant.index.papers.keys()
-    if missing:
-        raise UsageError(
-            f"{len(missing)} papers that the gold questions are about are not in the index: type `rag ingest` first."
-        )
+    _check_whole(assistant)
     manifest = Manifest.now(assistant, plan.set, plan.systems, plan.sampled)
     folder = folder or assistant.settings.eval_dir / manifest.name
     with _only_one(folder):
+        if not (folder / FILE).exists() and any(not path.name.startswith(".") for path in folder.iterdir()):
+            raise UsageError(f"{folder} holds other files and no run: name another folder with --run.")
         if fresh:
             clear(folder)
         elif (folder / FILE).exists():
-            differences = Manifest.read(folder).differences(manifest)
+            before = Manifest.read(folder)
+            differences = before.differences(manifest)
             if differences:
                 raise UsageError(
                     f"The run in {folder} was made with other {', '.join(differences)}: add --fresh to begin it anew, "
                     f"or name another folder with --run."
                 )
+            asked = tuple(name for name in SYSTEMS if name in {*before.systems, *plan.systems})
+            manifest = manifest.model_copy(update={"systems": asked})
         manifest.write(folder)
         _Run(assistant, folder, plan, progress).all()
     return folder
 
 
 def clear(folder: Path) -> None:
-    """Delete what a run left in its folder."""
-    for path in [folder / FILE, *folder.glob("*.jsonl")]:
-        path.unlink(missing_ok=True)
+    """Delete what a run left in its folder, the manifest last: without it the rest would be no run."""
+    for name in ("search", "claims", *SYSTEMS):
+        (folder / f"{name}.jsonl").unlink(missing_ok=True)
+    (folder / FILE).unlink(missing_ok=True)
+
+
+def _check_whole(assistant: Assistant) -> None:
+    """A run is only worth something over the papers that the gold is about, with everything at work."""
+    if assistant.embedder is None or not isinstance(assistant.index, PaperIndex):
+        raise ModelUnavailable(" ".join(assistant.notices))
+    indexed, known = assistant.index.papers.keys(), seed_papers().keys()
+    if indexed != known:
+        raise UsageError(
+            f"The index lacks {len(known - indexed)} papers that the gold questions are about and holds "
+            f"{len(indexed - known)} that they know nothing of: evaluate with RAG_HOME set to an empty folder "
+            f"(the models stay where RAG_CACHE_DIR points)."
+        )
 
 
 class _Run:

@@ -9,10 +9,8 @@ from typing import Any, TypeVar
 
 from rag.errors import UsageError
 from rag.papers import Paper
-from rag.readers import read_corpus
-from rag.resources import resource
 
-from .data import HERE, Claim, Label, Question, load_claims, load_labels, load_questions
+from .data import HERE, Claim, Label, Question, load_claims, load_labels, load_questions, seed_papers
 from .intervals import Estimate, Share, Shares, auroc, balanced_accuracy, best_threshold, difference, quantile, ratio
 from .judge import Judge
 from .manifest import FILE, Manifest, file_sha256
@@ -133,7 +131,7 @@ class _Scorer:
             },
             peak_gb=round(max(peaks) / 1e9, 2) if peaks else None,
             risk_coverage=curve,
-            aurc=round(sum(risk for _, risk in curve) / len(curve), 4) if curve else None,
+            selective_risk=round(sum(risk for _, risk in curve) / len(curve), 4) if curve else None,
         )
 
     def _risk_coverage(
@@ -141,12 +139,12 @@ class _Scorer:
     ) -> tuple[tuple[float, float], ...]:
         """Answers by falling support of their weakest sentence; wrong: a fact is missing, or nothing could be right."""
         checked = {
-            id_: min(sentence.support for sentence in r.sentences if sentence.support is not None)
+            id_: min((said.support for said in r.sentences if said.support is not None), default=-1.0)
             for id_, r in records.items()
-            if not r.refused and r.error is None and any(sentence.support is not None for sentence in r.sentences)
+            if not r.refused and r.error is None
         }
-        if len(set(checked.values())) < 2:
-            return ()  # all trusted alike: there is no order to show them in
+        if len(set(checked.values())) < 3:
+            return ()  # all trusted alike, or not at all: there is no order to show them in
         points, wrong = [], 0.0
         for place, id_ in enumerate(sorted(checked, key=lambda id_: (-checked[id_], id_)), start=1):
             wrong += 1 - shares["correct"].get(id_, (0.0, 1))[0]
@@ -154,10 +152,15 @@ class _Scorer:
         return tuple(points)
 
     def _claim_scores(self, records: Mapping[str, ClaimRecord]) -> dict[str, CheckScores]:
-        claims = [self._claims[id_] for id_, record in records.items() if record.error is None]
+        claims = [self._claims[id_] for id_ in records]
         scores = [judged(c.claim, [c.paper_id], self._papers, self._judge) for c in claims]
         return {
-            "support": _check([records[c.id].support for c in claims], claims, lambda c: c.kind),
+            # A check that failed is as wrong as it can be.
+            "support": _check(
+                [float(not c.supported) if (r := records[c.id]).error else r.support for c in claims],
+                claims,
+                lambda c: c.kind,
+            ),
             "judge": _check(scores, claims, lambda c: c.kind, self._judge.threshold),
         }
 
@@ -167,8 +170,8 @@ class _Scorer:
         checked = [label for label in self._labels if label.support is not None]
         scores = [judged(s.text, s.paper_ids, self._papers, self._judge) for s in self._labels]
         return {
-            "support": _check([s.support or 0.0 for s in checked], checked, lambda s: s.system),
-            "judge": _check(scores, self._labels, lambda s: s.system, self._judge.threshold),
+            "support": _check([s.support or 0.0 for s in checked], checked, _shown_and_true),
+            "judge": _check(scores, self._labels, _shown_and_true, self._judge.threshold),
         }
 
     def _disagreements(self, records: Mapping[str, AnswerRecord]) -> tuple[Disagreement, ...]:
@@ -223,17 +226,17 @@ class _Scorer:
         return f"not said: {'; '.join(missing)}{elsewhere}"
 
 
-def seed_papers() -> dict[str, Paper]:
-    """The papers that the gold is about: those of the shipped pages, whatever else was indexed."""
-    return {paper.paper_id: paper for paper in read_corpus(resource("seeds"), "seeds")}
-
-
 def fitted_judge(papers: Mapping[str, Paper], labels: Sequence[Label]) -> Judge:
     """The judge, with the threshold that fits the development part of the labelled sentences best."""
     judge = Judge.of([paper.abstract for paper in papers.values()])
     dev = [label for label in labels if label.split == "dev"]
     scores = [judged(label.text, label.paper_ids, papers, judge) for label in dev]
     return Judge(judge.rarity, best_threshold(scores, [label.supported for label in dev]))
+
+
+def _shown_and_true(label: Label) -> str:
+    """What a labelled sentence is: the two ways to be wrong are counted apart."""
+    return f"{'shown' if label.system == OURS else 'dropped'}, {'true' if label.supported else 'false'}"
 
 
 def _by_metric(by_question: Mapping[str, Mapping[str, Share]]) -> dict[str, dict[str, Share]]:
@@ -277,6 +280,8 @@ def _bins(scores: Sequence[float], labels: Sequence[bool], count: int = 8) -> tu
     """Equally filled bins from the lowest score to the highest."""
     import numpy as np
 
+    if not len(scores):
+        return ()
     order = np.argsort(np.array(scores), kind="stable")
     bins = [part for part in np.array_split(order, min(count, len(order))) if len(part)]
     s, y = np.array(scores, dtype=float), np.array(labels, dtype=float)

@@ -23,8 +23,8 @@ class SystemScores(_Frozen):
     peak_gb: float | None
     risk_coverage: tuple[tuple[float, float], ...] = ()
     """Points (share of questions answered, share of those answered wrongly), the most trusted answers first."""
-    aurc: float | None = None
-    """Area under that curve (Geifman and El-Yaniv, 2017); less is better."""
+    selective_risk: float | None = None
+    """Mean risk along that curve (Geifman and El-Yaniv, 2017), as far as it goes; less is better."""
 
 
 class CheckScores(_Frozen):

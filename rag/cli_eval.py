@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 LOST = 1
+_NEEDED = ("llama_index.llms.huggingface", "matplotlib", "psutil", "scipy", "sklearn")
 
 app = typer.Typer(
     name="eval",
@@ -97,10 +99,15 @@ def gate(
         module.save_baseline(scores, path)
         terminal.out(f"The {scores.manifest.set} baseline is now the run begun {scores.manifest.begun}.")
         return 0
-    verdicts = module.compare(scores, module.read_baseline(scores.manifest.set, path))
+    stored = module.read_baseline(scores.manifest.set, path)
+    verdicts = module.compare(scores, stored)
+    terminal.out(f"The run begun {scores.manifest.begun} against the baseline begun {stored.manifest.begun}:")
+    if stored.scoring_sha256 != module.scoring_sha256():
+        terminal.note("Gold or scoring have changed since the baseline was stored: store it anew with `--save`.")
     shown = _evaluation("report").shown
     for verdict in verdicts:
-        terminal.out(f"{'LOST ' if verdict.lost else 'ok   '} {verdict.metric:18} {shown(verdict.change)}")
+        said = "LOST" if verdict.lost else "ok" if verdict.change.low is not None else "can't tell"
+        terminal.out(f"{said:10} {verdict.metric:18} {shown(verdict.change)}")
     lost = [verdict.metric for verdict in verdicts if verdict.lost]
     if lost:
         terminal.error(f"Worse than the baseline beyond its interval: {', '.join(lost)}.")
@@ -132,6 +139,8 @@ def coverage(
 def _evaluation(name: str) -> ModuleType | Any:
     """A module of ``eval/``. :raises UsageError: if what it needs isn't installed."""
     try:
+        for needed in _NEEDED:  # told at once, and not after an hour
+            importlib.import_module(needed)
         return load_evaluation(name)
     except ModuleNotFoundError as error:
         raise UsageError(

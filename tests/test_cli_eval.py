@@ -27,7 +27,7 @@ def made(indexed: Settings, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def test_a_run_is_scored_reported_and_gated(made: Path, run: Run, tmp_path: Path) -> None:
     scores = json.loads(run("eval", "score", "--run", str(made), "--json").out)
-    assert scores["systems"]["assistant"]["asked"] == 12
+    assert scores["systems"]["assistant"]["asked"] == 11
     report = run("eval", "report", "--run", str(made))
     assert report.status == 0
     assert "## Retrieval" in report.out
@@ -36,6 +36,7 @@ def test_a_run_is_scored_reported_and_gated(made: Path, run: Run, tmp_path: Path
     assert run("eval", "gate", "--run", str(made), "--baseline", baseline, "--save").status == 0
     gated = run("eval", "gate", "--run", str(made), "--baseline", baseline)
     assert (gated.status, "LOST" in gated.out) == (0, False)
+    assert "against the baseline begun" in gated.out
 
 
 def test_a_loss_ends_with_status_1_and_names_it(made: Path, run: Run, tmp_path: Path) -> None:

@@ -33,7 +33,7 @@ def questions(extractive: Assistant) -> list[Question]:
     """Some of each kind, and all that are refused without a language model."""
     refused = [q for q in UNANSWERABLE if extractive.search(q.question).confidence < 0.5]
     assert len(refused) >= 4
-    return [*ANSWERABLE, *refused, *(q for q in UNANSWERABLE[:8] if q not in refused)]
+    return [*ANSWERABLE, *refused, *[q for q in UNANSWERABLE if q not in refused][:2]]
 
 
 def asked(assistant: Assistant, questions: Sequence[Question]) -> list[AnswerRecord]:
@@ -62,7 +62,7 @@ def intact(extractive: Assistant, answers: list[AnswerRecord], tmp_path_factory:
 def moved(broken: Scores, intact: Scores) -> set[str]:
     """The metrics that the gate calls lost."""
     assert broken.shares["failures"].keys() == intact.shares["failures"].keys()
-    verdicts = compare(broken, Baseline(manifest=intact.manifest, shares=intact.shares))
+    verdicts = compare(broken, Baseline(manifest=intact.manifest, scoring_sha256="", shares=intact.shares))
     return {verdict.metric for verdict in verdicts if verdict.lost}
 
 

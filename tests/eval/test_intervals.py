@@ -54,6 +54,12 @@ def test_a_difference_is_over_the_questions_of_both() -> None:
     assert (change.value, change.n) == (0.5, 2)
 
 
+def test_a_question_that_one_side_refused_stays_in_for_the_other() -> None:
+    careful = {"a": (1.0, 1.0), "b": (0.0, 0.0)}
+    bold = {"a": (1.0, 1.0), "b": (0.0, 3.0)}
+    assert difference(bold, careful).value == -0.75
+
+
 def test_auroc_and_its_interval_agree_with_scikit_learn() -> None:
     random = np.random.default_rng(3)
     labels = [bool(b) for b in random.random(80) < 0.5]

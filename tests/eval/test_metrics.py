@@ -46,7 +46,8 @@ def said(text: str, *quotes: tuple[str, str]) -> Said:
 
 
 def shares(answer: AnswerRecord, of: Question, cites: bool = True) -> dict[str, tuple[float, float]]:
-    return answer_shares(answer, of, PAPERS, JUDGE, cites=cites)
+    counted = answer_shares(answer, of, PAPERS, JUDGE, cites=cites)
+    return {metric: share for metric, share in counted.items() if share[1]}
 
 
 RIGHT = said("Quill removes 40% of the heads.", ("q", "It removes 40\\% of the heads."))
@@ -89,9 +90,18 @@ def test_a_failure_is_a_miss_and_never_left_out() -> None:
         "correct": (0, 1),
         "facts": (0, 2),
         "false_refusals": (0, 1),
+        "paper_recall": (0, 1),
+        "evidence_recall": (0, 1),
     }
     assert shares(failed, UNANSWERABLE)["right_refusals"] == (0, 1)
     assert shares(failed, UNANSWERABLE)["false_answers"] == (0, 1)
+
+
+def test_an_answer_cut_off_by_the_time_limit_is_a_miss_even_if_it_reads_like_a_refusal() -> None:
+    cut = record(refused=True, refusal_reason="not_stated", timed_out=True)
+    assert shares(cut, UNANSWERABLE)["right_refusals"] == (0, 1)
+    assert shares(cut, UNANSWERABLE)["timed_out"] == (1, 1)
+    assert shares(record(RIGHT, timed_out=True), question())["correct"] == (0, 1)
 
 
 def test_a_figure_borrowed_from_the_neighbouring_paper_is_not_faithful() -> None:

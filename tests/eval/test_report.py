@@ -106,9 +106,9 @@ def test_the_tables_say_how_many_and_how_sure(scores: Scores) -> None:
 @pytest.mark.parametrize(
     ("estimate", "text"),
     [
-        (Estimate(value=0.5, low=0.25, high=1.0, n=4), ".50 [.25, 1.00]"),
-        (Estimate(value=-0.125, low=-0.5, high=0.0, n=4), "-.12 [-.50, .00]"),
-        (Estimate(value=0.0, n=1), ".00"),
+        (Estimate(value=0.5, low=0.25, high=1.0, n=4), ".50 [.25, 1.00] (n=4)"),
+        (Estimate(value=-0.125, low=-0.5, high=0.0, n=4), "-.12 [-.50, .00] (n=4)"),
+        (Estimate(value=0.0, n=1), ".00 (n=1)"),
         (Estimate(), "-"),
         (None, "-"),
     ],
@@ -145,20 +145,20 @@ def test_a_small_loss_is_a_loss_for_the_full_set_and_noise_for_the_quick_one(sco
     ids = [q.id for q in load_questions()[:100]]
     before = {"correct": dict.fromkeys(ids, (1.0, 1.0)), "false_answers": dict.fromkeys(ids, (0.0, 1.0))}
     now = {
-        "correct": {id_: (float(i >= 6), 1.0) for i, id_ in enumerate(ids)},
-        "false_answers": {id_: (float(i < 6), 1.0) for i, id_ in enumerate(ids)},
+        "correct": {id_: (float(i >= 12), 1.0) for i, id_ in enumerate(ids)},
+        "false_answers": {id_: (float(i < 12), 1.0) for i, id_ in enumerate(ids)},
     }
     for chosen, expected in (("full", True), ("quick", False)):
         manifest = scores.manifest.model_copy(update={"set": chosen})
         ours = scores.model_copy(update={"manifest": manifest, "shares": now})
-        verdicts = compare(ours, Baseline(manifest=manifest, shares=before))
+        verdicts = compare(ours, Baseline(manifest=manifest, scoring_sha256="", shares=before))
         assert [v.lost for v in verdicts] == [expected, expected]
         # A gain is none, and one question proves nothing.
         theirs = scores.model_copy(update={"manifest": manifest, "shares": before})
-        assert not any(v.lost for v in compare(theirs, Baseline(manifest=manifest, shares=now)))
+        assert not any(v.lost for v in compare(theirs, Baseline(manifest=manifest, scoring_sha256="", shares=now)))
         one = {metric: {ids[0]: shares[ids[0]]} for metric, shares in now.items()}
         single = scores.model_copy(update={"manifest": manifest, "shares": one})
-        assert not any(v.lost for v in compare(single, Baseline(manifest=manifest, shares=before)))
+        assert not any(v.lost for v in compare(single, Baseline(manifest=manifest, scoring_sha256="", shares=before)))
 
 
 def test_a_missing_or_broken_baseline_is_told(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import pytest
 from eval.data import load_questions
 from eval.manifest import Manifest
 from eval.records import AnswerRecord, ClaimRecord, SearchRecord, read_records
-from eval.run import QUICK_CLAIMS, QUICK_QUESTIONS, Plan, run, sample
+from eval.run import QUICK_ANSWERABLE, QUICK_CLAIMS, QUICK_UNANSWERABLE, Plan, run, sample
 from rag.assistant import Assistant
-from rag.errors import UsageError
+from rag.errors import ModelUnavailable, UsageError
 from rag.settings import Settings
 from tests.test_assistant import Says
 
@@ -131,12 +131,32 @@ def test_a_run_is_named_after_all_that_decides_its_answers(extractive: Assistant
     assert manifest.model_copy(update={"begun": "later", "machine": {}}).name == manifest.name
 
 
-def test_gold_papers_that_are_not_indexed_are_told_before_anything_is_asked(
-    extractive: Assistant, tmp_path: Path
-) -> None:
-    strange = FEW[0].model_copy(update={"papers": ("0123456789abcdef",)})
-    with pytest.raises(UsageError, match="1 papers that the gold questions are about are not in the index"):
-        run(extractive, replace(plan("extractive"), questions=[strange]), tmp_path / "run")
+@pytest.mark.parametrize(("name", "fresh"), [("notes.jsonl", False), ("claims.jsonl", True)])
+def test_a_folder_of_other_things_is_left_alone(name: str, fresh: bool, extractive: Assistant, tmp_path: Path) -> None:
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UsageError, match="holds other files and no run"):
+        run(extractive, plan("extractive"), tmp_path, fresh=fresh)
+    assert (tmp_path / name).read_text() == "mine"
+
+
+def test_a_further_system_joins_the_run(extractive: Assistant, saying: Assistant, tmp_path: Path) -> None:
+    folder = run(saying, plan("plain"), tmp_path / "run")
+    run(saying, plan("assistant"), folder)
+    assert Manifest.read(folder).systems == ("assistant", "plain")
+
+
+def test_an_index_of_other_papers_is_told_before_anything_is_asked(extractive: Assistant, tmp_path: Path) -> None:
+    assistant = Assistant(extractive.settings)
+    assistant.index.papers.pop(FEW[0].papers[0])
+    with pytest.raises(UsageError, match="lacks 1 papers that the gold questions are about and holds 0 that"):
+        run(assistant, plan("extractive"), tmp_path / "run")
+    assistant.close()
+
+
+def test_without_the_embedder_nothing_is_measured(extractive: Assistant, tmp_path: Path) -> None:
+    settings = extractive.settings.model_copy(update={"cache_dir": tmp_path / "empty", "offline": True})
+    with pytest.raises(ModelUnavailable, match="all-minilm-l6-v2"):
+        run(Assistant(settings), plan("extractive"), tmp_path / "run")
 
 
 _SCRIPT = """
@@ -184,7 +204,8 @@ def test_the_quick_set_is_what_it_says() -> None:
     quick = Plan.of("quick")
     assert len(quick.questions) == len(EVERY)
     assert len(quick.claims) == QUICK_CLAIMS
-    assert len(quick.asked("assistant")) == QUICK_QUESTIONS
+    kinds = [q.kind == "unanswerable" for q in quick.asked("assistant")]
+    assert (kinds.count(False), kinds.count(True)) == (QUICK_ANSWERABLE, QUICK_UNANSWERABLE)
     assert "starter" not in quick.systems
     with pytest.raises(UsageError, match="There is no system 'oracle'"):
         Plan.of("full", ["oracle"])
