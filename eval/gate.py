@@ -126,6 +126,6 @@ def _compact(stored: Mapping[str, object]) -> str:
     for name, baseline in sorted(stored.items()):
         assert isinstance(baseline, dict)
         metrics = ",\n".join(f"   {json.dumps(m)}: {json.dumps(s)}" for m, s in sorted(baseline["shares"].items()))
-        head = ",\n".join(f"  {json.dumps(k)}: {json.dumps(baseline[k])}" for k in ("manifest", "scoring_sha256"))
+        head = ",\n".join(f"  {json.dumps(k)}: {json.dumps(baseline[k])}" for k in sorted(baseline.keys() - {"shares"}))
         sets.append(f' {json.dumps(name)}: {{\n{head},\n  "shares": {{\n{metrics}\n  }}\n }}')
     return "{\n" + ",\n".join(sets) + "\n}\n"
