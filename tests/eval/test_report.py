@@ -99,6 +99,7 @@ def test_the_tables_say_how_many_and_how_sure(scores: Scores) -> None:
     assert "| asked / failures / time-outs | 20 / 0 / 0 | 20 / 0 / 0 | 20 / 0 / 0 |" in text
     for heading in ("## Systems", "## What the assistant adds", "## Retrieval", "## Claims"):
         assert heading in text
+    assert f"the judge doubts {len(scores.disagreements)} of them" in text
     row = next(line for line in text.splitlines() if line.startswith("| hit@1 "))
     assert re.search(r"\.\d\d \[\.\d\d, [1.]", row)
 
