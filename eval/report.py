@@ -113,8 +113,8 @@ def _tables(scores: Scores) -> Iterable[tuple[str, str, Row, list[Row]]]:
         some = ("correct", "facts", "false_refusals", "right_refusals", "faithful", "paper_recall")
         yield (
             "The assistant by kind of question",
-            f"It showed {scores.sentences_compared} sentences as supported; the judge doubts {len(scores.disagreements)} "
-            f"of them. The HTML report lists these, and every failure.",
+            f"It showed {scores.sentences_compared} sentences as supported; the judge doubts "
+            f"{len(scores.disagreements)} of them. The HTML report lists these, and every failure.",
             ["", *(_title(metric) for metric in some)],
             [[g, *(shown(ours.get(metric, {}).get(g)) for metric in some)] for g in (*_SHOWN_KINDS, *kinds)],
         )
