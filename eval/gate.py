@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from .data import HERE, load_questions
 from .intervals import LEVEL, Estimate, Share, difference
 from .manifest import Manifest, file_sha256
 from .metrics import ANSWERS, CLAIMS, RETRIEVAL
+from .records import write_whole
 from .scores import Scores
 
 BASELINE = HERE / "baseline.json"
@@ -97,10 +97,8 @@ def save_baseline(scores: Scores, path: Path = BASELINE) -> None:
     kept = {metric: shares for metric, shares in scores.shares.items() if metric in GATED}
     baseline = Baseline(manifest=scores.manifest, scoring_sha256=scoring_sha256(), shares=kept)
     stored = _stored(path) | {scores.manifest.set: baseline.model_dump(mode="json")}
-    scratch = path.with_name(f".{path.name}.new")
     try:
-        scratch.write_text(_compact(stored), encoding="utf-8")
-        os.replace(scratch, path)
+        write_whole(path, _compact(stored))
     except OSError as error:
         raise StorageError(f"{path} can't be written ({error.strerror}): name another with --baseline.") from error
 

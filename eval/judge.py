@@ -31,6 +31,7 @@ _COMMON = frozenset(
     its may most of on or our over such than that the their them then there these they this those to using via was we
     were what when where which while who will with would""".split()
 )
+_STEM = Stemmer.Stemmer("english").stemWord
 _WINDOW = 2
 # What a figure that isn't there, or a negation or a direction that is turned round, leaves of a score.
 _FIGURE_LEFT, _TURNED_LEFT = 0.4, 0.7
@@ -82,8 +83,7 @@ class Judge:
 
 
 def _stems(text: str) -> list[str]:
-    stem = Stemmer.Stemmer("english").stemWord
-    return [stem(part) for word in _WORD.findall(_plain(text)) if word not in _COMMON for part in word.split("-")]
+    return [_STEM(part) for word in _WORD.findall(_plain(text)) if word not in _COMMON for part in word.split("-")]
 
 
 def _plain(text: str) -> str:

@@ -20,6 +20,7 @@ from rag.models import ModelStore, Weights
 
 from .data import HERE
 from .machine import machine, packages
+from .records import write_whole
 
 FILE = "manifest.json"
 # These show what an answer is, but don't change it.
@@ -105,7 +106,7 @@ class Manifest(BaseModel):
 
     def write(self, folder: Path) -> None:
         """Write it into the folder of its run."""
-        (folder / FILE).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        write_whole(folder / FILE, self.model_dump_json(indent=1) + "\n")
 
 
 def file_sha256(path: Path) -> str:

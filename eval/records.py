@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -67,6 +67,11 @@ class AnswerRecord(Record):
     timed_out: bool = False
     peak_bytes: int | None = None
 
+    @classmethod
+    def uncited(cls, id_: str, answer: str, **more: Any) -> AnswerRecord:
+        """What a system wrote that neither cites nor refuses: only an empty answer counts as a refusal."""
+        return cls(id=id_, answer=answer, refused=not answer, sentences=said_in(answer), draft=answer, **more)
+
 
 class SearchRecord(Record):
     """The best papers for a question, best first, and how sure retrieval is that something is about it."""
@@ -104,8 +109,13 @@ def read_records(path: Path, kind: type[R]) -> list[R]:
 
 def write_records(path: Path, records: Iterable[Record]) -> None:
     """Begin a file anew with these records, in one step."""
+    write_whole(path, "".join(map(line_of, records)))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file in one step: a process that is killed leaves the old one or the new one."""
     scratch = path.with_name(f".{path.name}.new")
-    scratch.write_text("".join(map(line_of, records)), encoding="utf-8")
+    scratch.write_text(text, encoding="utf-8")
     os.replace(scratch, path)
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from .intervals import Estimate
 from .metrics import ANSWERS, RETRIEVAL
+from .records import write_whole
 from .score import OURS
 from .scores import CheckScores, Scores, SystemScores
 
@@ -38,9 +38,7 @@ Row = Sequence[str]
 def write_html(scores: Scores, folder: Path) -> Path:
     """Write the report beside the run; returns its path."""
     path = folder / HTML
-    scratch = folder / f".{HTML}.new"
-    scratch.write_text(as_html(scores), encoding="utf-8")
-    os.replace(scratch, path)
+    write_whole(path, as_html(scores))
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,13 +14,12 @@ from .intervals import Estimate, Share, Shares, auroc, balanced_accuracy, best_t
 from .judge import Judge
 from .manifest import FILE, Manifest, file_sha256
 from .metrics import ANSWERS, CITING, RETRIEVAL, answer_shares, cited_papers, facts_said, judged, search_shares
-from .records import AnswerRecord, ClaimRecord, SearchRecord, read_records
+from .records import AnswerRecord, ClaimRecord, SearchRecord, read_records, write_whole
 from .scores import CheckScores, Disagreement, Miss, Scores, SystemScores
 
 SCORES = "scores.json"
 OURS = "assistant"
 GROUPS = ("all", "dev", "test")
-K = TypeVar("K", Question, Claim)
 
 
 def score(folder: Path) -> Scores:
@@ -35,9 +33,7 @@ def score(folder: Path) -> Scores:
         file_sha256(HERE / name) for name in ("gold.jsonl", "claims.jsonl")
     )
     scores = scorer.scores(manifest, changed)
-    scratch = folder / f".{SCORES}.new"
-    scratch.write_text(scores.model_dump_json(indent=1) + "\n", encoding="utf-8")
-    os.replace(scratch, folder / SCORES)
+    write_whole(folder / SCORES, scores.model_dump_json(indent=1) + "\n")
     return scores
 
 

@@ -20,7 +20,7 @@ from rag.papers import Paper
 from rag.quiet import quiet_transformers
 
 from .data import Question
-from .records import AnswerRecord, said_in
+from .records import AnswerRecord
 
 _NEW_TOKENS = 256
 _CONTEXT = 8192
@@ -73,13 +73,10 @@ class Starter:
             (n.node.metadata["file_name"], n.node.start_char_idx, n.node.end_char_idx) for n in response.source_nodes
         ]
         shown = _papers_at(spans, indexed)
-        return AnswerRecord(
-            id=question.id,
-            answer=answer,
-            refused=not answer,
-            sentences=said_in(answer),
+        return AnswerRecord.uncited(
+            question.id,
+            answer,
             papers=shown,
-            draft=answer,
             copied=copied_share(answer, [self._assistant.index.papers[paper_id].abstract for paper_id in shown]),
             seconds=Seconds(generate=total, total=total),
         )

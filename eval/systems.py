@@ -123,13 +123,9 @@ class NoPapers:
             first = first or time.perf_counter()
             answer += piece
         end = time.perf_counter()
-        answer = tidy(answer)
-        return AnswerRecord(
-            id=question.id,
-            answer=answer,
-            refused=not answer,
-            sentences=said_in(answer),
-            draft=answer,
+        return AnswerRecord.uncited(
+            question.id,
+            tidy(answer),
             seconds=_seconds(begun, begun, first, end),
             timed_out=end - begun >= model.generation.max_seconds,
         )
@@ -139,10 +135,16 @@ def systems(assistant: Assistant, drafts: Mapping[str, AnswerRecord]) -> dict[st
     """How to make each system, by name, in the order in which they are run: the cheap ones first."""
     from .starter import Starter
 
-    settings = assistant.settings
-    without_model = Assistant(settings.model_copy(update={"mode": "extractive"}))
+    def without_model() -> Assistant:
+        settings = assistant.settings
+        return (
+            assistant
+            if settings.mode == "extractive"
+            else Assistant(settings.model_copy(update={"mode": "extractive"}))
+        )
+
     return {
-        "extractive": lambda: Full("extractive", assistant if settings.mode == "extractive" else without_model),
+        "extractive": lambda: Full("extractive", without_model()),
         "assistant": lambda: Full("assistant", assistant),
         "plain": lambda: Plain(assistant, drafts),
         "no-papers": lambda: NoPapers(lambda: assistant.model),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -140,7 +140,8 @@ def _evaluation(name: str) -> ModuleType | Any:
     """A module of ``eval/``. :raises UsageError: if what it needs isn't installed."""
     try:
         for needed in _NEEDED:  # told at once, and not after an hour
-            importlib.import_module(needed)
+            if importlib.util.find_spec(needed) is None:
+                raise ModuleNotFoundError(name=needed)
         return load_evaluation(name)
     except ModuleNotFoundError as error:
         raise UsageError(
