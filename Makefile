@@ -9,7 +9,7 @@ override Q := $(value Q)
 export Q
 
 .DELETE_ON_ERROR:
-.PHONY: help setup models ask chat eval eval-quick test lint clean
+.PHONY: help setup models ask chat eval eval-quick eval-retrieval test lint clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -40,6 +40,9 @@ eval-quick: models ## Evaluate retrieval, some claims and 15 questions, and comp
 	@$(BIN)/rag eval run --quick
 	@$(BIN)/rag eval report --quick
 	@$(BIN)/rag eval gate --quick
+
+eval-retrieval: models ## Compare every way of searching that was considered (two minutes)
+	@$(BIN)/rag eval retrieval
 
 test: models ## Run all tests, with the real models
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)

@@ -59,6 +59,16 @@ class Question(_Row):
     note: str
 
 
+class Query(_Row):
+    """Something to search for, and all the papers that it asks for; none if the corpus has nothing about it."""
+
+    kind: Literal["name", "paraphrase", "fact", "typo", "language", "compare", "list", "metadata", "off-topic"]
+    query: str
+    papers: tuple[str, ...]
+    note: str
+    """Which words were looked for in the corpus, or why only these papers fit."""
+
+
 class Claim(_Row):
     """A sentence about a paper, and whether its abstract supports it."""
 
@@ -107,6 +117,11 @@ def load_questions(path: Path = HERE / "gold.jsonl") -> list[Question]:
     return [Question.model_validate_json(line) for line in _lines(path)]
 
 
+def load_queries(path: Path = HERE / "queries.jsonl") -> list[Query]:
+    """The queries of the retrieval benchmark. :raises pydantic.ValidationError: for a line that isn't one."""
+    return [Query.model_validate_json(line) for line in _lines(path)]
+
+
 def load_claims(path: Path = HERE / "claims.jsonl") -> list[Claim]:
     """The labelled claims. :raises pydantic.ValidationError: for a line that isn't one."""
     return [Claim.model_validate_json(line) for line in _lines(path)]
@@ -144,6 +159,20 @@ def question_problems(questions: Sequence[Question], papers: Mapping[str, Paper]
         for fact in question.facts:
             if not any(normal(wording) in held for wording in fact):
                 yield f"{question.id}: no wording of {list(fact)} occurs in its evidence"
+
+
+def query_problems(queries: Sequence[Query], papers: Mapping[str, Paper]) -> Iterator[str]:
+    """What is wrong with benchmark queries, a sentence each."""
+    yield from _repeats(queries, [normal(query.query) for query in queries])
+    for query in queries:
+        for paper_id in query.papers:
+            if paper_id not in papers:
+                yield f"{query.id}: there is no paper {paper_id}"
+        if len(set(query.papers)) != len(query.papers):
+            yield f"{query.id}: names a paper twice"
+        least = {"off-topic": 0, "compare": 2, "list": 2}.get(query.kind, 1)
+        if len(query.papers) < least or (query.papers and query.kind == "off-topic"):
+            yield f"{query.id}: a query of kind {query.kind} can't have {len(query.papers)} papers"
 
 
 def claim_problems(claims: Sequence[Claim], papers: Mapping[str, Paper]) -> Iterator[str]:

@@ -17,7 +17,7 @@ from rag.text import readable
 from .data import Question, normal
 from .intervals import Share
 from .judge import Judge
-from .records import AnswerRecord, Said, SearchRecord
+from .records import AnswerRecord, Said
 
 CITING = frozenset({"assistant", "extractive"})
 """The systems that cite; the others have no part in metrics of citation."""
@@ -111,13 +111,17 @@ def answer_shares(
     return shares
 
 
-def search_shares(record: SearchRecord, question: Question) -> dict[str, Share]:
-    """What one search adds to each metric of :data:`RETRIEVAL`; nothing for an unanswerable question."""
+def search_shares(found: Sequence[str], expected: Sequence[str]) -> dict[str, Share]:
+    """What one search adds to each metric of :data:`RETRIEVAL`; nothing where no paper is expected.
+
+    :param found: ids of the papers found, best first.
+    :param expected: ids of the papers asked for.
+    """
     from llama_index.core.evaluation.retrieval.metrics import MRR, NDCG, HitRate
 
-    if not question.papers:
+    if not expected:
         return {}
-    expected, found = list(question.papers), list(record.papers)
+    expected, found = list(expected), list(found)
     if not found:
         return dict.fromkeys(RETRIEVAL, (0.0, 1.0))
     needed = max(ALL_NEEDED, len(expected))

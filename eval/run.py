@@ -168,7 +168,7 @@ class _Run:
 
     def _search(self, question: Question) -> SearchRecord:
         begun = time.perf_counter()
-        found = self._assistant.search(question.question, SEARCHED)
+        found = self._assistant.search(question.question, SEARCHED, closely=False)
         return SearchRecord(
             id=question.id,
             papers=tuple(dict.fromkeys(passage.paper_id for passage in found.passages)),

@@ -58,7 +58,7 @@ class _Scorer:
             id_: (float((r.support >= least) == self._claims[id_].supported and r.error is None), 1.0)
             for id_, r in claims.items()
         }
-        found = _by_metric({id_: search_shares(r, self._questions[id_]) for id_, r in searches.items()})
+        found = _by_metric({id_: search_shares(r.papers, self._questions[id_].papers) for id_, r in searches.items()})
         shares = {name: self._shares(name, records) for name, records in answers.items()}
         ours = shares.get(OURS, {})
         return Scores(

@@ -36,8 +36,14 @@ class Why(_Frozen):
     """Why a passage was found: its ranks among all papers, and the names that it shares with the question."""
 
     dense_rank: int | None = None
+    """By the cosine of its nearest passage."""
+    token_rank: int | None = None
+    """By late interaction: each token of the question with its most similar one."""
     lexical_rank: int | None = None
+    """By shared runs of letters."""
     names: tuple[str, ...] = ()
+    record: bool = False
+    """Whether its authors, date or category are among those that the question asks for."""
 
 
 class Passage(_Frozen):
@@ -130,6 +136,8 @@ class Seconds(_Frozen):
     """Wall-clock time by stage."""
 
     retrieve: float = 0.0
+    reread: float | None = None
+    """The model's second look at the nearest papers, where the search was unsure."""
     first_token: float | None = None
     generate: float = 0.0
     ground: float = 0.0
@@ -168,6 +176,7 @@ class SearchResult(_Frozen):
     passages: tuple[Passage, ...]
     index_sha256: str
     settings_sha256: str
+    seconds: Seconds
 
 
 def copied_share(answer: str, abstracts: list[str]) -> float:

@@ -30,6 +30,7 @@ from rag.answers import (
 )
 from rag.embedding import Embedder
 from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, StorageError, UsageError
+from rag.filters import Filters
 from rag.generation import says_not_stated, tidy, write_draft
 from rag.grounding import Evidence, Grounded, Quote, ground
 from rag.index import IngestReport, PaperIndex, ingest
@@ -38,10 +39,11 @@ from rag.memory_index import MemoryIndex
 from rag.models import ModelStore
 from rag.papers import Paper
 from rag.progress import Progress, silent
-from rag.prompts import Prompt, prompts_sha256
+from rag.prompts import PLACEHOLDERS, Prompt, prompts_sha256
 from rag.readers import pages, read_corpus
+from rag.reread import is_foreign, reread, rewrite
 from rag.resources import resource
-from rag.retrieval import Filters, Found, Retriever
+from rag.retrieval import Found, Retriever
 from rag.settings import Settings
 from rag.text import readable
 
@@ -118,7 +120,7 @@ class Assistant:
             self.ingest()
             index = PaperIndex.open(self.settings)
         try:
-            _ = index.papers, index.passages  # damage deeper inside shows here
+            _ = index.papers, index.passages, index.vectors, index.tokens  # damage deeper inside shows here
         except IndexMissing:
             index.close()
             raise
@@ -145,7 +147,8 @@ class Assistant:
         return list(self.index.papers.values())
 
     @cached_property
-    def _retriever(self) -> Retriever:
+    def retriever(self) -> Retriever:
+        """What searches the index."""
         return Retriever(self.index, self.embedder, self.settings.retrieval)
 
     # Public ------------------------------------------------------------------------------------
@@ -172,7 +175,7 @@ class Assistant:
 
     def close(self) -> None:
         """Let go of the index; it is opened again when it is needed."""
-        self.__dict__.pop("_retriever", None)
+        self.__dict__.pop("retriever", None)
         index = self.__dict__.pop("index", None)
         if isinstance(index, PaperIndex):
             index.close()
@@ -187,25 +190,65 @@ class Assistant:
 
     def told(self, filters: Filters = NO_FILTERS) -> list[str]:
         """What the user should know before an answer: the notices, and how many undated papers a filter leaves out."""
-        _ = self._retriever  # opens what there is to open, which may add notices
+        _ = self.retriever  # opens what there is to open, which may add notices
         _, undated = self.select(filters)
         return [*self.notices, *([undated] if undated else [])]
 
-    def search(self, question: str, count: int = 10, filters: Filters = NO_FILTERS) -> SearchResult:
+    def search(
+        self, question: str, count: int = 10, filters: Filters = NO_FILTERS, *, closely: bool = True
+    ) -> SearchResult:
         """The passages of the best ``count`` papers for a question, without any answer.
 
+        :param closely: whether the language model, if it has been fetched, reads the best ones again where that helps.
         :raises UsageError: for a question that can't be one.
         """
         question = checked_question(question)
         among, _ = self.select(filters)
-        found = self._retriever.search(question, count, among)
+        closely = closely and self.can_reread
+        clock = _Clock()
+        found = self.retriever.search(question, max(count, self.settings.retrieval.reread), among)
+        clock.lap("retrieve")
+        if closely and self._is_unsure(question, found):
+            self._progress("Reading the nearest papers again")
+            found = self._search_closely(question, found, among, self.model)
+            clock.lap("reread")
+        found = found.first(count)
         return SearchResult(
             question=question,
             confidence=found.confidence,
             passages=found.passages,
             index_sha256=self.index.sha256,
-            settings_sha256=self.settings_sha256(filters, count),
+            settings_sha256=self.settings_sha256(filters, count, closely),
+            seconds=clock.seconds(),
         )
+
+    @property
+    def can_reread(self) -> bool:
+        """Whether a search may ask the language model for help: it never waits for one to be fetched."""
+        if not self.settings.retrieval.reread or self.settings.mode == "extractive":
+            return False
+        return "model" in self.__dict__ or self._store.has(self.settings.model)
+
+    def _is_unsure(self, question: str, found: Found) -> bool:
+        """Whether the language model's help pays: not where the best paper is clear, nor where nothing is near."""
+        retrieval = self.settings.retrieval
+        if not retrieval.reread or found.certainty >= retrieval.reread_below:
+            return False
+        return found.confidence >= retrieval.min_confidence or is_foreign(question, self.index.lexical)
+
+    def _search_closely(
+        self, question: str, found: Found, among: Sequence[Paper] | None, model: LanguageModel
+    ) -> Found:
+        retrieval = self.settings.retrieval
+        rewritten = rewrite(question, model, self._prompts["rewrite"])
+        if is_foreign(question, self.index.lexical):
+            found = self.retriever.search(rewritten, len(found.papers), among)
+            question = rewritten
+        else:
+            found = self.retriever.search(question, len(found.papers), among, also=rewritten)
+        if found.certainty >= retrieval.reread_below:
+            return found
+        return reread(question, found, retrieval.reread, model, self._prompts["reread"])
 
     def answer(self, question: str, filters: Filters = NO_FILTERS) -> Answer:
         """The answer to one question. :raises RagError: as :meth:`ask`."""
@@ -230,16 +273,20 @@ class Assistant:
         yield Working("Searching")
         yield from map(Notice, self.told(filters))
         among, _ = self.select(filters)
-        found = self._retriever.search(question, self.settings.retrieval.papers, among)
+        retrieval = self.settings.retrieval
+        found = self.retriever.search(question, max(retrieval.papers, retrieval.reread), among)
         clock.lap("retrieve")
-        yield found
-        run = _Run(self, question, filters, found, clock)
+        run = _Run(self, question, filters, found.first(retrieval.papers), clock)
+        yield run.found
+        unsure = run.mode == "generated" and self._is_unsure(question, found)
         if not found.papers:
             yield run.refusal("no_papers" if among is not None else "off_topic")
-        elif found.confidence < self.settings.retrieval.min_confidence and not filters.papers:
+        elif run.is_off_topic and not unsure:
             yield run.refusal("off_topic")
+        elif run.mode == "extractive":
+            yield run.extract()
         else:
-            yield from self._compose(run, stopped)
+            yield from self._compose(run, found if unsure else None, among, stopped)
 
     def settings_sha256(self, filters: Filters = NO_FILTERS, *extra: object) -> str:
         """Hash over the settings and filters that an answer depends on."""
@@ -256,10 +303,10 @@ class Assistant:
 
     # Stages ------------------------------------------------------------------------------------
 
-    def _compose(self, run: _Run, stopped: Callable[[], bool]) -> Iterator[Event]:
-        if run.mode == "extractive":
-            yield run.extract()
-            return
+    def _compose(
+        self, run: _Run, unsure: Found | None, among: Sequence[Paper] | None, stopped: Callable[[], bool]
+    ) -> Iterator[Event]:
+        """Write and check. :param unsure: what was found, where the model should look at it more closely."""
         yield Working("Loading the model")
         try:
             model = self.model
@@ -269,9 +316,17 @@ class Assistant:
             yield Notice(f"{error} Until then answers are sentences extracted from the abstracts.")
             run.clock.lap("load")
             run.mode = "extractive"
-            yield run.extract()
+            yield run.refusal("off_topic") if run.is_off_topic else run.extract()
             return
         run.clock.lap("load")
+        if unsure is not None:
+            yield Working("Reading the nearest papers again")
+            run.found = self._search_closely(run.question, unsure, among, model).first(self.settings.retrieval.papers)
+            run.clock.lap("reread")
+            yield run.found
+            if run.is_off_topic:
+                yield run.refusal("off_topic")
+                return
         yield Working("Writing")
         draft = ""
         for piece in write_draft(run.question, run.found.papers, model, self._prompts["answer"], stopped):
@@ -290,7 +345,7 @@ class Assistant:
 
     @cached_property
     def _prompts(self) -> dict[str, Prompt]:
-        return {name: Prompt.load(name) for name in ("answer", "check")}
+        return {name: Prompt.load(name) for name in PLACEHOLDERS}
 
 
 def checked_question(question: str) -> str:
@@ -361,6 +416,12 @@ class _Run:
         self.clock = clock
         extractive = assistant.settings.mode == "extractive"
         self.mode: Literal["generated", "extractive"] = "extractive" if extractive else "generated"
+
+    @property
+    def is_off_topic(self) -> bool:
+        """Whether nothing that was found is about the question. Who names a paper decides what it is about."""
+        least = self.assistant.settings.retrieval.min_confidence
+        return self.found.confidence < least and not self.filters.papers
 
     @cached_property
     def evidence(self) -> Evidence:

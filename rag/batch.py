@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from rag.errors import RagError, StorageError, UsageError
+from rag.filters import Filters
 from rag.progress import Progress, silent
-from rag.retrieval import Filters
 
 Json = dict[str, Any]
 

@@ -21,7 +21,7 @@ from rag.terminal import ClosedPipe
 
 if TYPE_CHECKING:
     from rag.assistant import Assistant
-    from rag.retrieval import Filters
+    from rag.filters import Filters
 
 REFUSED = 3
 INTERRUPTED = 130
@@ -294,7 +294,7 @@ def chat(
 
 
 def _filters(paper: list[str] | None, author: str | None, since: str | None) -> Filters:
-    from rag.retrieval import Filters
+    from rag.filters import Filters
 
     return Filters(tuple(paper or ()), author, since)
 
@@ -410,7 +410,7 @@ def _search_line(assistant: Assistant, count: int) -> tuple[Callable[..., dict[s
         return assistant.search(request.question, count, request.filters).model_dump(mode="json")
 
     def is_current(request: Any, record: dict[str, Any]) -> bool:
-        return _same_make(assistant, request, record, count)
+        return _same_make(assistant, request, record, count, assistant.can_reread)
 
     return work, is_current
 

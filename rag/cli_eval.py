@@ -1,4 +1,4 @@
-"""``rag eval``: run, score, report, gate, coverage. Thin: the work is in ``eval/``."""
+"""``rag eval``: run, score, report, gate, coverage, retrieval. Thin: the work is in ``eval/``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 LOST = 1
-_NEEDED = ("llama_index.llms.huggingface", "matplotlib", "psutil", "scipy", "sklearn")
+_NEEDED = (
+    "Stemmer",
+    "llama_index.embeddings.huggingface",
+    "llama_index.llms.huggingface",
+    "matplotlib",
+    "psutil",
+    "scipy",
+    "sklearn",
+)
 
 app = typer.Typer(
     name="eval",
@@ -133,6 +141,31 @@ def coverage(
         terminal.out(json.dumps([row.model_dump() for row in rows], ensure_ascii=False, indent=1))
     else:
         terminal.out(module.as_markdown(rows))
+    return 0
+
+
+@app.command(
+    epilog=examples(
+        "rag eval retrieval", "rag eval retrieval --reread", "rag eval retrieval --json | jq '.[1].variants | keys'"
+    )
+)
+def retrieval(
+    reread: Annotated[
+        bool, typer.Option("--reread", help="Measure the model's second look too: an hour instead of two minutes.")
+    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print all scores as JSON.")] = False,
+) -> int:
+    """Search for the benchmark's queries in every way that was considered, side by side."""
+    module = _evaluation("retrieval")
+    with opened(load_settings(mode="auto" if reread else "extractive")) as assistant:
+        parts = module.benchmark(assistant, module.cases(), reread=reread, progress=terminal.progress)
+    terminal.done()
+    if json_:
+        import json
+
+        terminal.out(json.dumps([part.model_dump() for part in parts], ensure_ascii=False, indent=1))
+    else:
+        terminal.out(module.as_markdown(parts))
     return 0
 
 

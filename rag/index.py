@@ -1,16 +1,16 @@
-"""The index: papers and their passages in one persistent Chroma database.
+"""The index: papers and their passages in one persistent Chroma database, and what else is searched beside it.
 
 Two collections: ``papers`` (whole abstracts, with all that is known of a paper) and ``passages``
-(LlamaIndex nodes). A paper is written after its passages, so a paper that is there is complete, and
-an ingest that was stopped goes on where it stopped. What the index was made with is recorded in
-the ``papers`` collection.
+(LlamaIndex nodes). A paper is written after its passages and their token vectors, so a paper that is
+there is complete, and an ingest that was stopped goes on where it stopped. What the index was made
+with is recorded in the ``papers`` collection. The lexical index is saved before the ingest is
+recorded as done, under the hash of what it was made of; another one is never used.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from filelock import FileLock
 
 from rag.catalogue import CATALOGUE, EMBEDDER
-from rag.embedding import Embedder, Vectors
+from rag.embedding import DIMENSIONS, Embedder, Vectors
 from rag.errors import IndexMismatch, IndexMissing, IndexUnfinished, RagError, StorageError
+from rag.lexical import LexicalIndex
 from rag.papers import Paper, Source, join_papers, join_sources
 from rag.progress import Progress, silent
 from rag.settings import Settings
+from rag.tokens import TokenStore
 
 if TYPE_CHECKING:
     from chromadb.api import ClientAPI
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_SCHEMA = 1
+_SCHEMA = 2
+_LEXICAL = "lexical"
 _BATCH = 32
 _REBUILD = "`rag ingest --rebuild`"
 
@@ -68,9 +71,10 @@ class StoredPassage:
 class PaperIndex:
     """An open index. Use :meth:`open` to read one and :func:`ingest` to change one."""
 
-    def __init__(self, client: ClientAPI, settings: Settings):
+    def __init__(self, client: ClientAPI, settings: Settings, folder: Path):
         self._client = client
         self._settings = settings
+        self._folder = folder
         self._papers: Collection = client.get_collection("papers", embedding_function=None)
         self._passages: Collection = client.get_collection("passages", embedding_function=None)
 
@@ -98,7 +102,9 @@ class PaperIndex:
         return index
 
     def close(self) -> None:
-        """Let go of the database's files."""
+        """Let go of the databases' files."""
+        if "tokens" in self.__dict__:
+            self.tokens.close()
         self._client.close()
 
     @property
@@ -135,23 +141,31 @@ class PaperIndex:
         order = {paper_id: i for i, paper_id in enumerate(self.papers)}
         return sorted(passages, key=lambda p: (order[p.paper_id], p.start))
 
-    def nearest(
-        self, vector: Vectors, count: int, paper_ids: Sequence[str] | None = None
-    ) -> list[tuple[str, int, float]]:
-        """The passages nearest to a unit vector, best first: ``(paper_id, start, cosine)``."""
-        from llama_index.core.vector_stores import FilterOperator, MetadataFilter, MetadataFilters, VectorStoreQuery
+    @cached_property
+    def vectors(self) -> Vectors:
+        """The unit vectors of :attr:`passages`, in their order; shape (passages, 384)."""
+        import numpy as np
 
-        query = VectorStoreQuery(query_embedding=vector.tolist(), similarity_top_k=count)
-        if paper_ids is not None:
-            only = MetadataFilter(key="paper_id", operator=FilterOperator.IN, value=list(paper_ids))
-            query.filters = MetadataFilters(filters=[only])
         with _reading(self._settings):
-            result = self._store.query(query)
-        return [
-            # LlamaIndex reports exp(-distance), and Chroma's cosine distance is 1 - cosine.
-            (str(node.metadata["paper_id"]), int(node.metadata["start"]), 1 + math.log(max(similarity, 1e-9)))
-            for node, similarity in zip(result.nodes or [], result.similarities or [], strict=True)
-        ]
+            found = self._passages.get(include=["embeddings", "metadatas"])
+        order = {(passage.paper_id, passage.start): i for i, passage in enumerate(self.passages)}
+        vectors = np.zeros((len(order), DIMENSIONS), dtype=np.float32)
+        given = found["embeddings"] if found["embeddings"] is not None else []
+        for vector, metadata in zip(given, found["metadatas"] or [], strict=True):
+            vectors[order[str(metadata["paper_id"]), int(metadata["start"])]] = vector
+        return vectors
+
+    @cached_property
+    def tokens(self) -> TokenStore:
+        """The token vectors of the passages."""
+        with _reading(self._settings):
+            return TokenStore(self._folder)
+
+    @cached_property
+    def lexical(self) -> LexicalIndex:
+        """The lexical index, made anew in memory if the saved one is not of these papers."""
+        saved = LexicalIndex.load(self._folder / _LEXICAL, self.sha256)
+        return saved or LexicalIndex.of(list(self.papers.values()))
 
     @cached_property
     def _store(self) -> Any:
@@ -175,6 +189,7 @@ class PaperIndex:
         for part in _parts(paper_ids, 1000):
             self._papers.delete(ids=list(part))
             self._passages.delete(where={"paper_id": {"$in": list(part)}})
+            self.tokens.delete(part)
 
     def _write(self, papers: Sequence[Paper], embedder: Embedder) -> None:
         import numpy as np
@@ -184,10 +199,13 @@ class PaperIndex:
 
         parser = PassageParser(characters=self._settings.chunking.characters)
         nodes = parser.get_nodes_from_documents([as_document(paper) for paper in papers])
-        vectors = embedder([node.get_content(MetadataMode.EMBED) for node in nodes])
+        vectors, tokens = embedder.with_tokens([node.get_content(MetadataMode.EMBED) for node in nodes])
         for node, vector in zip(nodes, vectors, strict=True):
             node.embedding = vector.tolist()
         self._store.add(nodes)
+        self.tokens.write(
+            (node.metadata["paper_id"], node.metadata["start"], read) for node, read in zip(nodes, tokens, strict=True)
+        )
         owners = np.array([node.metadata["paper_id"] for node in nodes])
         self._papers.add(
             ids=[paper.paper_id for paper in papers],
@@ -270,7 +288,11 @@ def _bring_in_line(
             index._write(part, embedder)
             done += len(part)
             progress(task, done, len(changed))
-        index._record(index_sha256=_index_hash(index), reading="")
+        made = _index_hash(index)
+        progress("Indexing words and names")
+        index.__dict__.pop("papers", None)  # as they were before
+        LexicalIndex.of(list(index.papers.values())).save(index._folder / _LEXICAL, made)
+        index._record(index_sha256=made, reading="")
     return report
 
 
@@ -311,7 +333,7 @@ def _opened(settings: Settings) -> PaperIndex:
     try:
         with _reading(settings):
             client = _client(settings.index_dir)
-            return PaperIndex(client, settings)
+            return PaperIndex(client, settings, settings.index_dir)
     except IndexMissing:
         if client is not None:
             client.close()
@@ -326,7 +348,7 @@ def _open_to_write(folder: Path, settings: Settings) -> PaperIndex:
     client.get_or_create_collection(
         "papers", embedding_function=None, configuration=configuration, metadata=_made_with(settings)
     )
-    return PaperIndex(client, settings)
+    return PaperIndex(client, settings, folder)
 
 
 def _made_with(settings: Settings) -> dict[str, Any]:
@@ -341,6 +363,10 @@ def _made_with(settings: Settings) -> dict[str, Any]:
 def _check(recorded: dict[str, Any], settings: Settings) -> None:
     for name, now in _made_with(settings).items():
         then = recorded.get(name)
+        if then != now and name == "schema":
+            raise IndexMismatch(
+                f"The index in {settings.index_dir} was made by another version of PaperTrail: type {_REBUILD}."
+            )
         if then != now:
             raise IndexMismatch(
                 f"The index in {settings.index_dir} was made with {name} {then}, and {now} is set: type {_REBUILD}, "

@@ -94,10 +94,17 @@ class LanguageModel:
         ids += self.tokenizer(rest, add_special_tokens=False)["input_ids"]
         return ids
 
-    def stream(self, messages: Sequence[Message], stopped: Callable[[], bool] = lambda: False) -> Iterator[str]:
+    def stream(
+        self,
+        messages: Sequence[Message],
+        stopped: Callable[[], bool] = lambda: False,
+        *,
+        max_tokens: int | None = None,
+    ) -> Iterator[str]:
         """The model's reply, piece by piece as it is written; greedy, so that it repeats.
 
-        Ends at the model's own end, at ``max_tokens``, after ``max_seconds``, or soon after ``stopped()`` is true.
+        Ends at the model's own end, at ``max_tokens`` (by default what the settings say), after ``max_seconds``, or
+        soon after ``stopped()`` is true.
         """
         import torch
         from transformers import StoppingCriteria, StoppingCriteriaList, TextIteratorStreamer
@@ -121,7 +128,7 @@ class LanguageModel:
                         input_ids=ids,
                         attention_mask=torch.ones_like(ids),
                         do_sample=False,
-                        max_new_tokens=self.generation.max_tokens,
+                        max_new_tokens=max_tokens or self.generation.max_tokens,
                         prompt_lookup_num_tokens=self.generation.prompt_lookup_tokens or None,
                         pad_token_id=self.tokenizer.pad_token_id or self.tokenizer.eos_token_id,
                         stopping_criteria=StoppingCriteriaList([Stop()]),
@@ -156,6 +163,24 @@ class LanguageModel:
                 difference = torch.logsumexp(logits[yes], 0) - torch.logsumexp(logits[no], 0)
                 answers.append(float(torch.sigmoid(difference)))
         return answers
+
+    def log_likelihoods(self, conversations: Sequence[Sequence[Message]], reply: str) -> list[float]:
+        """How likely the model finds one reply to each conversation: mean log-probability of its tokens, at most 0."""
+        import torch
+
+        said = self.tokenizer(reply, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        prompts = [self.encode(messages) for messages in conversations]
+        longest = max(map(len, prompts)) + len(said)
+        # Padded on the right: no token sees what follows it, so no mask is needed.
+        rows = [[*prompt, *said, *[0] * (longest - len(prompt) - len(said))] for prompt in prompts]
+        before = torch.tensor([[len(prompt) - 1 + i for i in range(len(said))] for prompt in prompts])
+        with torch.inference_mode():
+            states = self.model.base_model(input_ids=torch.tensor(rows), use_cache=False).last_hidden_state
+            states = torch.gather(states, 1, before[..., None].expand(-1, -1, states.shape[-1]))
+            odds = self.model.get_output_embeddings()(states).float().log_softmax(-1)
+            chosen = odds.gather(2, torch.tensor(said)[None, :, None].expand(len(rows), -1, 1))
+        means: list[float] = chosen.squeeze(2).mean(1).tolist()
+        return means
 
     def _first_tokens(self, words: Sequence[str]) -> list[int]:
         return sorted({self.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in words})

@@ -6,8 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 
-from rag.embedding import Vectors
 from rag.index import StoredPassage
+from rag.lexical import LexicalIndex
 from rag.papers import Paper
 from rag.text import group, sentence_spans
 
@@ -34,8 +34,7 @@ class MemoryIndex:
             for start, end in group(sentence_spans(paper.abstract), self._characters)
         ]
 
-    def nearest(
-        self, vector: Vectors, count: int, paper_ids: Sequence[str] | None = None
-    ) -> list[tuple[str, int, float]]:
-        """Nothing: there are no vectors."""
-        return []
+    @cached_property
+    def lexical(self) -> LexicalIndex:
+        """The lexical index."""
+        return LexicalIndex.of(list(self.papers.values()))

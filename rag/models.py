@@ -64,6 +64,14 @@ class ModelStore:
             return None
         return folder if whole else None
 
+    def has(self, name: str) -> bool:
+        """Whether what a ``--model`` value means can be loaded without the network.
+
+        :raises UsageError: as :meth:`identify`.
+        """
+        found = self.identify(name)
+        return Path(found.source).is_dir() if isinstance(found, Weights) else self.ready(found) is not None
+
     def size(self, spec: ModelSpec) -> int:
         """Bytes that a model takes on disk now."""
         folder = self.folder / spec.name

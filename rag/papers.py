@@ -70,9 +70,9 @@ class Paper(BaseModel):
 
     def has_author(self, name: str) -> bool:
         """Whether every word of ``name`` is a word of one author's name (or a page owner's), or its initial."""
-        wanted = _fold(name).split()
+        wanted = fold(name).split()
         return any(
-            all(any(_same_name(word, part) for part in _fold(author).split()) for word in wanted)
+            all(any(_same_name(word, part) for part in fold(author).split()) for word in wanted)
             for author in self.authors + self.listed_on
         )
 
@@ -231,6 +231,7 @@ def _same_name(word: str, other: str) -> bool:
     return word == other or (min(len(word), len(other)) == 1 and word[0] == other[0])
 
 
-def _fold(text: str) -> str:
+def fold(text: str) -> str:
+    """Text without case, accents, hyphens and full stops, for comparing people's names."""
     plain = unicodedata.normalize("NFKD", text.replace("-", " ").replace(".", " "))
     return "".join(c for c in plain if not unicodedata.combining(c)).casefold()

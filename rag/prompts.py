@@ -14,6 +14,8 @@ from rag.resources import resource
 PLACEHOLDERS: Mapping[str, frozenset[str]] = {
     "answer": frozenset({"papers", "question"}),
     "check": frozenset({"title", "quotes", "claim"}),
+    "rewrite": frozenset({"question"}),
+    "reread": frozenset({"title", "passage"}),
 }
 _PART = re.compile(r"^\[(system|user)\]\n", re.MULTILINE)
 

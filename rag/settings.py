@@ -43,9 +43,10 @@ class Retrieval(_Section):
     """How passages are found."""
 
     papers: int = Field(3, ge=1, le=20, description="papers that are put before the model")
-    candidates: int = Field(50, ge=1, le=1000, description="passages taken from each ranking before fusion")
-    rrf_k: int = Field(10, ge=1, le=1000, description="the constant of reciprocal rank fusion")
-    min_confidence: float = Field(0.5, ge=0, le=1, description="below this the question is off topic")
+    candidates: int = Field(100, ge=1, le=1000, description="papers that are compared with the question token by token")
+    reread: int = Field(6, ge=0, le=50, description="papers that the model reads again where the search is unsure")
+    reread_below: float = Field(0.6, ge=0, le=1, description="the search is unsure if its best paper is less probable")
+    min_confidence: float = Field(0.15, ge=0, le=1, description="below this the question is off topic")
 
 
 class Generation(_Section):

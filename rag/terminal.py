@@ -157,8 +157,10 @@ class Terminal:
                 why = passage.why
                 reasons = [
                     f"dense #{why.dense_rank}" if why.dense_rank else None,
+                    f"tokens #{why.token_rank}" if why.token_rank else None,
                     f"lexical #{why.lexical_rank}" if why.lexical_rank else None,
                     f"names: {', '.join(why.names)}" if why.names else None,
+                    "author, date or category" if why.record else None,
                 ]
                 self._out.print(Text(f"{'' if not shown else chr(10)}{readable(passage.title)}", style="bold"))
                 because = ", ".join(reason for reason in reasons if reason)

@@ -15,6 +15,12 @@ if TYPE_CHECKING:
 
 Span = tuple[int, int]
 
+STOP_WORDS = frozenset(
+    """a about an and are as at be been by can could did do does for from had has have how i in into is it its me of on
+    or our paper papers than that the their them then there these they this those to was we were what when where which
+    who whom why will with work works would you your""".split()
+)
+"""Words that say nothing of what a question or an abstract is about."""
 # Abbreviations of research prose that the stock Punkt model takes for the end of a sentence.
 _ABBREVIATIONS = ("al", "approx", "cf", "e.g", "eq", "eqs", "etc", "fig", "figs", "i.e", "ph.d", "resp", "sec", "vs",
                   "w.r.t", "a.k.a", "u.s", "d.c")  # fmt: skip
@@ -31,6 +37,8 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # escape sequences that
 # Abstracts are far shorter. A page of another kind must not make a question take minutes.
 _MAX_CHARACTERS = 4000
 _TIE = re.compile(r"(?<=[A-Za-z.])~(?=[A-Za-z(\[\d])")
+_UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # Thai, Lao, kana, Han
+_SCRIPTS_MEET = re.compile(rf"(?<=[A-Za-z\d])(?=[{_UNSPACED}])|(?<=[{_UNSPACED}])(?=[A-Za-z\d])")
 _WORD = re.compile(r"[^\W_]+(?:[.\-+'’][^\W_]+)*\+*")
 
 
@@ -94,9 +102,14 @@ def shortened(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """The words of a text, folded to lower case and without accents. "1.5-Pints" and "b1.58" stay whole."""
-    plain = unicodedata.normalize("NFKD", readable(text))
+    plain = unicodedata.normalize("NFKD", spaced(readable(text)))
     plain = "".join(c for c in plain if not unicodedata.combining(c)).casefold().replace("’", "'")
     return [word.removesuffix("'s") for word in _WORD.findall(plain)]
+
+
+def spaced(text: str) -> str:
+    """The text with a space wherever Latin letters or digits touch a script that is written without spaces."""
+    return _SCRIPTS_MEET.sub(" ", text)
 
 
 def _plain(latex: str) -> str:

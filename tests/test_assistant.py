@@ -13,8 +13,9 @@ from rag.assistant import MAX_QUESTION, Assistant, Drafting, Event, Notice, Work
 from rag.catalogue import EMBEDDER
 from rag.errors import ModelUnavailable, PageError, UsageError
 from rag.facts import unbacked_numbers
+from rag.filters import Filters
 from rag.models import Weights
-from rag.retrieval import Filters, Found
+from rag.retrieval import Found
 from rag.settings import Settings
 from rag.text import sentence_spans
 
@@ -27,11 +28,16 @@ class Says:
     def __init__(self, draft: str, yes: float = 0.99):
         self.draft, self.belief = draft, yes
 
-    def stream(self, messages: object, stopped: Callable[[], bool] = lambda: False) -> Iterator[str]:
+    def stream(
+        self, messages: object, stopped: Callable[[], bool] = lambda: False, max_tokens: int | None = None
+    ) -> Iterator[str]:
         yield from (self.draft[i : i + 7] for i in range(0, len(self.draft), 7))
 
     def yes(self, conversations: Sequence[object]) -> list[float]:
         return [self.belief] * len(conversations)
+
+    def log_likelihoods(self, conversations: Sequence[object], reply: str) -> list[float]:
+        return [0.0] * len(conversations)
 
 
 @pytest.fixture
@@ -69,7 +75,7 @@ def test_the_answer_has_the_shape_that_scripts_rely_on(extractive: Assistant) ->
     assert set(answer["sentences"][0]) >= {"text", "citations", "support"}
     assert set(answer["citations"][0]) >= set("n paper_id title title_source authors date url quote start end".split())
     assert set(answer["passages"][0]) >= {"paper_id", "title", "text", "start", "end", "score", "why"}
-    assert set(answer["passages"][0]["why"]) == {"dense_rank", "lexical_rank", "names"}
+    assert set(answer["passages"][0]["why"]) == {"dense_rank", "token_rank", "lexical_rank", "names", "record"}
     assert set(answer["seconds"]) >= {"retrieve", "first_token", "generate", "ground", "total"}
     assert (answer["mode"], answer["model"], answer["seconds"]["first_token"]) == ("extractive", None, None)
     assert answer["sentences"][0]["citations"] == [1]

@@ -6,7 +6,7 @@ import pytest
 
 from rag.batch import BadLine, Request, read_requests, run_batch
 from rag.errors import ModelUnavailable, StorageError, UsageError
-from rag.retrieval import Filters
+from rag.filters import Filters
 
 QUESTIONS = ["What does LoRA do?", "Was ist “größer”?", "Wie geht's?", "漢字 🙂?"]
 REQUESTS = [Request(f"q{i}", question, Filters()) for i, question in enumerate(QUESTIONS)]

@@ -46,7 +46,7 @@ def test_json_is_the_only_thing_on_standard_output(run: Run) -> None:
 def test_search_shows_why(run: Run) -> None:
     result = run("search", "What does PDS do?")
     assert result.status == 0
-    assert "dense #1, lexical #1, names: pds" in result.out
+    assert "dense #1, tokens #1, lexical #1, names: PDS" in result.out
 
 
 def test_papers_are_listed_filtered_and_shown(run: Run) -> None:

@@ -1,12 +1,13 @@
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from rag.embedding import Embedder, Vectors
+from rag.embedding import Embedder, Tokens, Vectors
 from rag.errors import IndexMismatch, IndexMissing, StorageError
 from rag.index import IngestReport, PaperIndex, ingest
+from rag.lexical import LexicalIndex
 from rag.papers import Paper, Record, Source, papers_from
 from rag.settings import Chunking, Settings
 
@@ -99,6 +100,18 @@ def test_other_chunking_is_refused_until_the_index_is_rebuilt(here: Settings, em
     assert len(finer) > len(passages)
 
 
+def test_an_index_of_another_version_names_the_command(
+    here: Settings, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("rag.index._SCHEMA", 1)
+        ingest(here, [paper("Foo")], embedder=embedder)
+    with pytest.raises(IndexMismatch, match="another version of PaperTrail: type `rag ingest --rebuild`"):
+        PaperIndex.open(here)
+    assert ingest(here, [paper("Foo")], embedder=embedder, rebuild=True).total == 1
+    PaperIndex.open(here).close()
+
+
 class Breaks(Exception):
     """Stands for a process that is stopped."""
 
@@ -107,15 +120,16 @@ def test_an_ingest_that_was_stopped_is_half_made_and_goes_on(here: Settings, emb
     papers = [paper(f"System{i}") for i in range(80)]
     calls = 0
 
-    def breaking(texts: Sequence[str]) -> Vectors:
-        nonlocal calls
-        calls += 1
-        if calls == 3:
-            raise Breaks
-        return embedder(texts)
+    class Breaking:
+        def with_tokens(self, texts: Sequence[str]) -> tuple[Vectors, list[Tokens]]:
+            nonlocal calls
+            calls += 1
+            if calls == 3:
+                raise Breaks
+            return embedder.with_tokens(texts)
 
     with pytest.raises(Breaks):
-        ingest(here, papers, embedder=breaking)  # type: ignore[arg-type]
+        ingest(here, papers, embedder=Breaking())  # type: ignore[arg-type]
     with pytest.raises(IndexMissing, match="half-made: type `rag ingest` again"):
         PaperIndex.open(here)
     report = ingest(here, papers, embedder=embedder)
@@ -148,17 +162,54 @@ def test_an_index_folder_that_cannot_be_written_is_one_clear_error(settings: Set
         ingest(here, [paper("Foo")], embedder=embedder)
 
 
-def test_the_nearest_passages_are_the_nearest_by_cosine(indexed: Settings, embedder: Embedder) -> None:
+def test_vectors_and_tokens_are_those_of_the_passages_under_their_titles(indexed: Settings, embedder: Embedder) -> None:
     index = PaperIndex.open(indexed)
-    question = embedder(["selecting training data by optimal control"])[0]
-    found = index.nearest(question, 5, list(index.papers)[:60])
-    among = list(index.papers)[:60]
-    passages = [passage for passage in index.passages if passage.paper_id in among]
-    vectors = embedder([f"{index.papers[p.paper_id].title}\n{p.text}" for p in passages])
-    cosines = vectors @ question
-    best = [(passages[i].paper_id, passages[i].start) for i in np.argsort(-cosines)[:5]]
-    assert [(paper_id, start) for paper_id, start, _ in found] == best
-    assert [cosine for *_, cosine in found] == pytest.approx(sorted(cosines)[::-1][:5], abs=1e-3)
-    only = [found[3][0]]
-    assert {paper_id for paper_id, *_ in index.nearest(question, 5, only)} == set(only)
+    chosen = range(0, len(index.passages), 40)
+    texts = [f"{index.papers[index.passages[i].paper_id].title}\n{index.passages[i].text}" for i in chosen]
+    assert index.vectors[list(chosen)] == pytest.approx(embedder(texts), abs=1e-3)
+    for paper_id in list(index.papers)[::50]:
+        own = [p for p in index.passages if p.paper_id == paper_id]
+        _, tokens = embedder.with_tokens([f"{index.papers[paper_id].title}\n{p.text}" for p in own])
+        assert index.tokens.read(paper_id).ids.tolist() == [id_ for read in tokens for id_ in read.ids.tolist()]
+    index.close()
+
+
+def test_the_lexical_index_and_the_tokens_follow_what_is_ingested(here: Settings, embedder: Embedder) -> None:
+    ingest(here, [paper("Foo"), paper("Bar")], embedder=embedder)
+    ingest(here, [paper("Foo"), paper("Quux")], embedder=embedder)
+    index = PaperIndex.open(here)
+    saved = LexicalIndex.load(here.index_dir / "lexical", index.sha256)
+    assert saved is not None
+    assert set(saved.paper_ids) == set(index.papers) == {paper("Foo").paper_id, paper("Quux").paper_id}
+    assert saved.names.find("quux")
+    assert not saved.names.find("Bar")
+    assert len(index.tokens.read(paper("Quux").paper_id).ids)
+    assert not len(index.tokens.read(paper("Bar").paper_id).ids)
+    index.close()
+
+
+@pytest.mark.parametrize("change", ["missing", "damaged", "stale"])
+def test_a_lexical_index_of_other_papers_is_made_anew(change: str, here: Settings, embedder: Embedder) -> None:
+    ingest(here, [paper("Foo")], embedder=embedder)
+    folder = here.index_dir / "lexical"
+    stale = (folder / "made_of.json").read_bytes()
+    ingest(here, [paper("Foo"), paper("Quux")], embedder=embedder)
+    if change == "missing":
+        shutil.rmtree(folder)
+    elif change == "damaged":
+        (folder / "vocab.index.json").write_bytes(b"{")
+    else:
+        (folder / "made_of.json").write_bytes(stale)
+    index = PaperIndex.open(here)
+    assert len(index.lexical.paper_ids) == 2
+    assert index.lexical.names.find("quux")
+    index.close()
+
+
+def test_damaged_token_vectors_name_the_command_that_mends_them(here: Settings, embedder: Embedder) -> None:
+    ingest(here, [paper("Foo")], embedder=embedder)
+    (here.index_dir / "tokens.sqlite3").write_bytes(b"damaged " * 1000)
+    index = PaperIndex.open(here)
+    with pytest.raises(IndexMissing, match="rag ingest --rebuild"):
+        _ = index.tokens
     index.close()

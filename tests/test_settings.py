@@ -61,10 +61,10 @@ def test_a_flag_that_is_false_is_given(monkeypatch):
 
 
 def test_sources_may_each_set_a_part_of_a_section(folder, monkeypatch):
-    write(folder, "[retrieval]\npapers = 4\nrrf_k = 20\n")
+    write(folder, "[retrieval]\npapers = 4\nreread = 5\n")
     monkeypatch.setenv("RAG_RETRIEVAL__CANDIDATES", "70")
-    retrieval = load_settings(retrieval={"rrf_k": 30}).retrieval
-    assert (retrieval.papers, retrieval.candidates, retrieval.rrf_k) == (4, 70, 30)
+    retrieval = load_settings(retrieval={"reread": 7}).retrieval
+    assert (retrieval.papers, retrieval.candidates, retrieval.reread) == (4, 70, 7)
     assert retrieval.min_confidence == Settings().retrieval.min_confidence
 
 

@@ -4,7 +4,7 @@ The real assistant in extractive mode over the real index, so that hundreds of a
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,13 +25,23 @@ from rag.settings import Settings
 
 # A list question counts cited titles among what is said, so that citations would move key facts too.
 ANSWERABLE = sample([q for q in load_questions() if q.kind not in {"unanswerable", "list"}], 40)
+SURE = 0.5
 UNANSWERABLE = [q for q in load_questions() if q.kind == "unanswerable"]
 
 
 @pytest.fixture(scope="module")
-def questions(extractive: Assistant) -> list[Question]:
+def careful(indexed: Settings) -> Iterator[Assistant]:
+    """One that refuses sooner, so that questions close to the corpus are among what it refuses without a model."""
+    sooner = indexed.retrieval.model_copy(update={"min_confidence": SURE})
+    assistant = Assistant(indexed.model_copy(update={"mode": "extractive", "retrieval": sooner}))
+    yield assistant
+    assistant.close()
+
+
+@pytest.fixture(scope="module")
+def questions(careful: Assistant) -> list[Question]:
     """Some of each kind, and all that are refused without a language model."""
-    refused = [q for q in UNANSWERABLE if extractive.search(q.question).confidence < 0.5]
+    refused = [q for q in UNANSWERABLE if careful.search(q.question).confidence < SURE]
     assert len(refused) >= 4
     return [*ANSWERABLE, *refused, *[q for q in UNANSWERABLE if q not in refused][:2]]
 
@@ -50,13 +60,13 @@ def scored(assistant: Assistant, answers: Sequence[AnswerRecord], folder: Path) 
 
 
 @pytest.fixture(scope="module")
-def answers(extractive: Assistant, questions: list[Question]) -> list[AnswerRecord]:
-    return asked(extractive, questions)
+def answers(careful: Assistant, questions: list[Question]) -> list[AnswerRecord]:
+    return asked(careful, questions)
 
 
 @pytest.fixture(scope="module")
-def intact(extractive: Assistant, answers: list[AnswerRecord], tmp_path_factory: pytest.TempPathFactory) -> Scores:
-    return scored(extractive, answers, tmp_path_factory.mktemp("intact"))
+def intact(careful: Assistant, answers: list[AnswerRecord], tmp_path_factory: pytest.TempPathFactory) -> Scores:
+    return scored(careful, answers, tmp_path_factory.mktemp("intact"))
 
 
 def moved(broken: Scores, intact: Scores) -> set[str]:
@@ -76,23 +86,23 @@ def rewritten(record: AnswerRecord, change: Callable[[Said], Said]) -> AnswerRec
 
 
 def test_shuffled_citations_move_the_metrics_of_citation_alone(
-    intact: Scores, extractive: Assistant, answers: list[AnswerRecord], tmp_path: Path
+    intact: Scores, careful: Assistant, answers: list[AnswerRecord], tmp_path: Path
 ) -> None:
     quotes = [said.quotes for record in answers for said in record.sentences]
     turned = iter(quotes[len(quotes) // 2 :] + quotes[: len(quotes) // 2])
     shuffled = [rewritten(r, lambda said: said.model_copy(update={"quotes": next(turned)})) for r in answers]
-    lost = moved(scored(extractive, shuffled, tmp_path), intact)
+    lost = moved(scored(careful, shuffled, tmp_path), intact)
     assert lost == {"citation_recall", "citation_precision", "paper_recall", "paper_precision", "evidence_recall"}
 
 
 def test_a_changed_number_moves_faithfulness_and_what_rests_on_the_words(
-    intact: Scores, extractive: Assistant, answers: list[AnswerRecord], tmp_path: Path
+    intact: Scores, careful: Assistant, answers: list[AnswerRecord], tmp_path: Path
 ) -> None:
     def change(said: Said) -> Said:
         other = re.sub(r"\d+", lambda figure: str(int(figure[0]) * 3 + 7), said.text, count=1)
         return said.model_copy(update={"text": other})
 
-    lost = moved(scored(extractive, [rewritten(record, change) for record in answers], tmp_path), intact)
+    lost = moved(scored(careful, [rewritten(record, change) for record in answers], tmp_path), intact)
     assert {"faithful", "faithful_answers", "correct", "facts"} <= lost
     assert lost <= {"faithful", "faithful_answers", "correct", "facts", "citation_recall", "citation_precision"}
 
@@ -121,7 +131,8 @@ def test_retrieval_at_random_moves_retrieval_and_what_is_found_alone(
         return replace(real(self, other, count, among), confidence=real(self, question, 1, among).confidence)
 
     monkeypatch.setattr(Retriever, "search", search)
-    assistant = Assistant(indexed.model_copy(update={"mode": "extractive"}))
+    sooner = indexed.retrieval.model_copy(update={"min_confidence": SURE})
+    assistant = Assistant(indexed.model_copy(update={"mode": "extractive", "retrieval": sooner}))
     broken = scored(assistant, asked(assistant, questions), tmp_path)
     assistant.close()
     found = set(broken.retrieval)
@@ -135,10 +146,10 @@ def test_retrieval_at_random_moves_retrieval_and_what_is_found_alone(
 
 
 def test_an_assistant_that_always_fails_is_not_left_out(
-    intact: Scores, questions: list[Question], extractive: Assistant, tmp_path: Path
+    intact: Scores, questions: list[Question], careful: Assistant, tmp_path: Path
 ) -> None:
     failed = [AnswerRecord(id=q.id, error=Failure(code="timeout", message="")) for q in questions]
-    broken = scored(extractive, failed, tmp_path)
+    broken = scored(careful, failed, tmp_path)
     assert broken.systems["assistant"].failures == len(questions)
     assert broken.systems["assistant"].metrics["correct"]["all"].value == 0
     assert {"failures", "correct", "facts", "right_refusals"} <= moved(broken, intact)

@@ -7,7 +7,7 @@ import pytest
 from eval.data import Question
 from eval.judge import Judge
 from eval.metrics import answer_shares, facts_said, search_shares
-from eval.records import AnswerRecord, Failure, Quoted, Said, SearchRecord
+from eval.records import AnswerRecord, Failure, Quoted, Said
 from rag.papers import Paper
 
 QUILL = "We introduce Quill, which prunes attention heads. It removes 40\\% of the heads. Nothing else changes."
@@ -155,12 +155,12 @@ def test_the_titles_of_cited_papers_count_for_lists_alone() -> None:
 
 def test_retrieval_metrics_by_hand() -> None:
     both = question(papers=("q", "o"), kind="compare")
-    scores = search_shares(SearchRecord(id="x", papers=("a", "q", "b", "o")), both)
+    scores = search_shares(("a", "q", "b", "o"), both.papers)
     assert scores["hit@1"] == (0, 1)
     assert scores["hit@3"] == (1, 1)
     assert scores["mrr"] == (0.5, 1)
     assert scores["all_needed"] == (1, 1)
     assert scores["ndcg@10"][0] == pytest.approx((1 / 1.58496 + 1 / 2.32193) / (1 + 1 / 1.58496), abs=1e-4)
-    assert search_shares(SearchRecord(id="x", papers=("a",)), both)["all_needed"] == (0, 1)
-    assert set(search_shares(SearchRecord(id="x"), both).values()) == {(0.0, 1.0)}
-    assert search_shares(SearchRecord(id="x", papers=("q",)), UNANSWERABLE) == {}
+    assert search_shares(("a",), both.papers)["all_needed"] == (0, 1)
+    assert set(search_shares((), both.papers).values()) == {(0.0, 1.0)}
+    assert search_shares(("q",), UNANSWERABLE.papers) == {}

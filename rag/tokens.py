@@ -1,0 +1,107 @@
+"""Token vectors of the passages, kept beside the Chroma database in one SQLite file, and how well they match.
+
+The match is late interaction (Khattab and Zaharia, ColBERT, SIGIR 2020): every token of the question finds its
+most similar token in the paper, and the similarities are averaged, rare tokens counting more.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rag.embedding import DIMENSIONS, Tokens, Vectors, unit
+
+_FILE = "tokens.sqlite3"
+_MOST = 127
+_NO_VECTORS = np.zeros((0, DIMENSIONS), np.float32)
+
+
+class TokenStore:
+    """Token vectors by passage, one byte a dimension: a cosine moves by less than 0.01."""
+
+    def __init__(self, folder: Path):
+        # Read and written by one thread at a time, but not always by the one that opened it.
+        self._database = sqlite3.connect(folder / _FILE, check_same_thread=False)
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS tokens (paper_id TEXT, start INTEGER, ids BLOB, vectors BLOB,"
+            " PRIMARY KEY (paper_id, start))"
+        )
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._database.close()
+
+    def write(self, rows: Iterable[tuple[str, int, Tokens]]) -> None:
+        """Keep the tokens of passages: ``(paper_id, start, tokens)``. All or none."""
+        with self._database:
+            self._database.executemany(
+                "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?)",
+                (
+                    (paper_id, start, tokens.ids.astype(np.int32).tobytes(), _bytes(tokens.vectors))
+                    for paper_id, start, tokens in rows
+                ),
+            )
+
+    def delete(self, paper_ids: Iterable[str]) -> None:
+        """Forget papers."""
+        with self._database:
+            self._database.executemany("DELETE FROM tokens WHERE paper_id = ?", ((id_,) for id_ in paper_ids))
+
+    def read(self, paper_id: str) -> Tokens:
+        """The tokens of a paper, passage after passage."""
+        rows = self._database.execute(
+            "SELECT ids, vectors FROM tokens WHERE paper_id = ? ORDER BY start", (paper_id,)
+        ).fetchall()
+        ids = np.concatenate([np.zeros(0, np.int32), *(np.frombuffer(row[0], np.int32) for row in rows)])
+        vectors = np.concatenate([np.zeros((0, DIMENSIONS), np.int8), *(_matrix(row[1]) for row in rows)])
+        return Tokens(ids, unit(vectors.astype(np.float32)))
+
+
+def _bytes(vectors: Vectors) -> bytes:
+    largest = np.abs(vectors).max(axis=1, keepdims=True, initial=1e-9)
+    whole: NDArray[np.int8] = np.rint(vectors / largest * _MOST).astype(np.int8)
+    return whole.tobytes()
+
+
+def _matrix(blob: bytes) -> NDArray[np.int8]:
+    return np.frombuffer(blob, np.int8).reshape(-1, DIMENSIONS)
+
+
+class LateInteraction:
+    """Scores papers by their tokens. Those of ``resident`` papers stay in memory, the others are read when needed."""
+
+    def __init__(self, store: TokenStore, resident: Sequence[str]):
+        self._store = store
+        read = {paper_id: tokens for paper_id in resident if len((tokens := store.read(paper_id)).ids)}
+        self._place = {paper_id: i for i, paper_id in enumerate(read)}
+        self._starts = np.cumsum([0, *(len(tokens.ids) for tokens in read.values())])[:-1]
+        self._vectors = np.concatenate([_NO_VECTORS, *(tokens.vectors for tokens in read.values())])
+        self._holding = Counter(token for tokens in read.values() for token in set(tokens.ids.tolist()))
+
+    def scores(self, question: Tokens, paper_ids: Sequence[str]) -> NDArray[np.float64]:
+        """Mean over the question's tokens of their best cosine in each paper, in [-1, 1].
+
+        A token counts as much as it is rare among the resident papers: by its inverse document frequency, as in BM25.
+        """
+        if not len(question.ids):
+            return np.zeros(len(paper_ids))
+        held = np.array([self._holding[token] for token in question.ids.tolist()], dtype=np.float32)
+        rarity = np.log1p((len(self._place) - held + 0.5) / (held + 0.5))
+        shares = rarity / rarity.sum()
+        resident = np.zeros(0)
+        if self._place:
+            resident = shares @ np.maximum.reduceat(question.vectors @ self._vectors.T, self._starts, axis=1)
+        return np.array(
+            [
+                resident[self._place[paper_id]]
+                if paper_id in self._place
+                else shares @ (question.vectors @ self._store.read(paper_id).vectors.T).max(axis=1, initial=-1.0)
+                for paper_id in paper_ids
+            ],
+            dtype=np.float64,
+        )
