@@ -94,6 +94,8 @@ def benchmark(
     :param reread: whether the language model's second look is measured too; that takes seconds a query.
     :raises UsageError: if there is no index with vectors to search.
     """
+    if reread and not assistant.can_reread:
+        raise UsageError("The second look needs the language model: type `rag models pull`, or leave --reread out.")
     variants = Variants(assistant)
     found: dict[str, dict[str, Searched]] = {}
     confidences: dict[str, float] = {}

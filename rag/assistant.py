@@ -210,43 +210,58 @@ class Assistant:
         clock.lap("retrieve")
         if closely and self._is_unsure(question, found):
             self._progress("Reading the nearest papers again")
-            found = self._search_closely(question, found, among, self.model)
-            clock.lap("reread")
+            try:
+                found = self._search_closely(question, found, among, self.model)
+                clock.lap("reread")
+            except (ModelUnavailable, StorageError) as error:
+                self.notices.append(f"{error} Until then unsure searches are not helped by it.")
         found = found.first(count)
         return SearchResult(
             question=question,
             confidence=found.confidence,
             passages=found.passages,
             index_sha256=self.index.sha256,
-            settings_sha256=self.settings_sha256(filters, count, closely),
+            settings_sha256=self.settings_sha256(filters, *self.decided_by(count, closely)),
             seconds=clock.seconds(),
         )
 
     @property
     def can_reread(self) -> bool:
         """Whether a search may ask the language model for help: it never waits for one to be fetched."""
-        if not self.settings.retrieval.reread or self.settings.mode == "extractive":
+        if not self.settings.retrieval.reread or self.settings.mode == "extractive" or self._model_failure:
             return False
-        return "model" in self.__dict__ or self._store.has(self.settings.model)
+        try:
+            return "model" in self.__dict__ or self._store.has(self.settings.model)
+        except UsageError:  # there is no such model; a search needs none
+            return False
+
+    def decided_by(self, count: int, closely: bool) -> tuple[object, ...]:
+        """What a search's result depends on beside settings and filters."""
+        return (count, self.prompt_sha256) if closely else (count,)
 
     def _is_unsure(self, question: str, found: Found) -> bool:
         """Whether the language model's help pays: not where the best paper is clear, nor where nothing is near."""
         retrieval = self.settings.retrieval
-        if not retrieval.reread or found.certainty >= retrieval.reread_below:
+        if not found.papers or not retrieval.reread or found.certainty >= retrieval.reread_below:
             return False
         return found.confidence >= retrieval.min_confidence or is_foreign(question, self.index.lexical)
 
     def _search_closely(
-        self, question: str, found: Found, among: Sequence[Paper] | None, model: LanguageModel
+        self,
+        question: str,
+        found: Found,
+        among: Sequence[Paper] | None,
+        model: LanguageModel,
+        stopped: Callable[[], bool] = lambda: False,
     ) -> Found:
         retrieval = self.settings.retrieval
-        rewritten = rewrite(question, model, self._prompts["rewrite"])
+        rewritten = rewrite(question, model, self._prompts["rewrite"], stopped)
         if is_foreign(question, self.index.lexical):
             found = self.retriever.search(rewritten, len(found.papers), among)
             question = rewritten
         else:
             found = self.retriever.search(question, len(found.papers), among, also=rewritten)
-        if found.certainty >= retrieval.reread_below:
+        if found.certainty >= retrieval.reread_below or stopped():
             return found
         return reread(question, found, retrieval.reread, model, self._prompts["reread"])
 
@@ -321,7 +336,8 @@ class Assistant:
         run.clock.lap("load")
         if unsure is not None:
             yield Working("Reading the nearest papers again")
-            run.found = self._search_closely(run.question, unsure, among, model).first(self.settings.retrieval.papers)
+            found = self._search_closely(run.question, unsure, among, model, stopped)
+            run.found = found.first(self.settings.retrieval.papers)
             run.clock.lap("reread")
             yield run.found
             if run.is_off_topic:

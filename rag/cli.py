@@ -410,7 +410,7 @@ def _search_line(assistant: Assistant, count: int) -> tuple[Callable[..., dict[s
         return assistant.search(request.question, count, request.filters).model_dump(mode="json")
 
     def is_current(request: Any, record: dict[str, Any]) -> bool:
-        return _same_make(assistant, request, record, count, assistant.can_reread)
+        return _same_make(assistant, request, record, *assistant.decided_by(count, assistant.can_reread))
 
     return work, is_current
 

@@ -103,8 +103,8 @@ class PaperIndex:
 
     def close(self) -> None:
         """Let go of the databases' files."""
-        if "tokens" in self.__dict__:
-            self.tokens.close()
+        if "_kept" in self.__dict__:
+            self._kept.close()
         self._client.close()
 
     @property
@@ -159,7 +159,13 @@ class PaperIndex:
     def tokens(self) -> TokenStore:
         """The token vectors of the passages."""
         with _reading(self._settings):
-            return TokenStore(self._folder)
+            if self._kept.places() != {(passage.paper_id, passage.start) for passage in self.passages}:
+                raise ValueError("tokens are missing")
+        return self._kept
+
+    @cached_property
+    def _kept(self) -> TokenStore:
+        return TokenStore(self._folder)
 
     @cached_property
     def lexical(self) -> LexicalIndex:
@@ -189,7 +195,13 @@ class PaperIndex:
         for part in _parts(paper_ids, 1000):
             self._papers.delete(ids=list(part))
             self._passages.delete(where={"paper_id": {"$in": list(part)}})
-            self.tokens.delete(part)
+            self._kept.delete(part)
+
+    def _drop_orphans(self, wanted: Iterable[str]) -> None:
+        """Forget passages whose paper never came, because an ingest was stopped, or went before them."""
+        metadatas = self._passages.get(include=["metadatas"])["metadatas"] or []
+        left = {str(metadata["paper_id"]) for metadata in metadatas} | {paper_id for paper_id, _ in self._kept.places()}
+        self._delete(sorted(left - set(wanted)))
 
     def _write(self, papers: Sequence[Paper], embedder: Embedder) -> None:
         import numpy as np
@@ -203,7 +215,7 @@ class PaperIndex:
         for node, vector in zip(nodes, vectors, strict=True):
             node.embedding = vector.tolist()
         self._store.add(nodes)
-        self.tokens.write(
+        self._kept.write(
             (node.metadata["paper_id"], node.metadata["start"], read) for node, read in zip(nodes, tokens, strict=True)
         )
         owners = np.array([node.metadata["paper_id"] for node in nodes])
@@ -288,6 +300,7 @@ def _bring_in_line(
             index._write(part, embedder)
             done += len(part)
             progress(task, done, len(changed))
+        index._drop_orphans(wanted)
         made = _index_hash(index)
         progress("Indexing words and names")
         index.__dict__.pop("papers", None)  # as they were before

@@ -25,6 +25,8 @@ from rag.text import STOP_WORDS, words
 
 _GRAM = 4
 _MADE_OF = "made_of.json"
+_VERSION = 1  # of the tables; a saved index of another one is made anew
+_FEW_WORDS = 2
 
 
 def grams(text: str) -> list[str]:
@@ -66,12 +68,13 @@ class LexicalIndex:
     def familiar(self, question: str) -> float:
         """The share of a question's words that are common English or stand in the papers, in [0, 1]; names don't count.
 
-        In other languages it is low: 0.3 and less, where English questions have 0.4 and more.
+        In other languages it is low: 0.3 and less, where English questions have 0.4 and more. Of one or two Latin words
+        nothing can be told.
         """
         parts = [part for word in words(question) for part in re.split(r"[-.+]", word) if part.isalpha()]
         plain = [part for part in parts if part not in self.names.owners]
         known = [part for part in plain if part in STOP_WORDS or part in self.names.common]
-        return len(known) / len(plain) if plain else 1.0
+        return len(known) / len(plain) if len(plain) > _FEW_WORDS or not "".join(plain).isascii() else 1.0
 
     def save(self, folder: Path, index_sha256: str) -> None:
         """Write it whole, in place of what was there."""
@@ -79,7 +82,7 @@ class LexicalIndex:
         shutil.rmtree(making, ignore_errors=True)
         self.bm25.save(making, show_progress=False)
         self.names.save(making)
-        made_of = {"index_sha256": index_sha256, "paper_ids": self.paper_ids}
+        made_of = {"version": _VERSION, "index_sha256": index_sha256, "paper_ids": self.paper_ids}
         (making / _MADE_OF).write_text(json.dumps(made_of), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(making, folder)
@@ -89,9 +92,11 @@ class LexicalIndex:
         """Read what :meth:`save` wrote; None if it is not there, not whole, or of other papers."""
         try:
             made_of = json.loads((folder / _MADE_OF).read_text(encoding="utf-8"))
-            if made_of["index_sha256"] != index_sha256:
+            if (made_of["version"], made_of["index_sha256"]) != (_VERSION, index_sha256):
                 return None
             bm25 = bm25s.BM25.load(folder, mmap=True, show_progress=False)
-            return cls(tuple(made_of["paper_ids"]), NameTable.load(folder), bm25)
+            found = cls(tuple(made_of["paper_ids"]), NameTable.load(folder), bm25)
+            # An ingest may have put another one here meanwhile.
+            return found if json.loads((folder / _MADE_OF).read_text(encoding="utf-8")) == made_of else None
         except Exception:  # a damaged file ends in whatever numpy or json raise, and is made anew all the same
             return None

@@ -20,6 +20,8 @@ Message = dict[str, str]
 
 _YES = ("Yes", " Yes", "yes", " yes", "YES")
 _NO = ("No", " No", "no", " no", "NO")
+# The logits of a longer reply would fill the memory.
+_REPLY_TOKENS = 256
 
 
 @dataclass(frozen=True)
@@ -165,21 +167,20 @@ class LanguageModel:
         return answers
 
     def log_likelihoods(self, conversations: Sequence[Sequence[Message]], reply: str) -> list[float]:
-        """How likely the model finds one reply to each conversation: mean log-probability of its tokens, at most 0."""
+        """How likely the model finds one reply to each conversation: mean log-probability of its tokens, at most 0.
+
+        Of a long reply the first 256 tokens count.
+        """
         import torch
 
-        said = self.tokenizer(reply, add_special_tokens=False, split_special_tokens=True)["input_ids"]
-        prompts = [self.encode(messages) for messages in conversations]
-        longest = max(map(len, prompts)) + len(said)
-        # Padded on the right: no token sees what follows it, so no mask is needed.
-        rows = [[*prompt, *said, *[0] * (longest - len(prompt) - len(said))] for prompt in prompts]
-        before = torch.tensor([[len(prompt) - 1 + i for i in range(len(said))] for prompt in prompts])
+        said = self.tokenizer(reply, add_special_tokens=False, split_special_tokens=True)["input_ids"][:_REPLY_TOKENS]
+        target = torch.tensor(said)
+        means = []
         with torch.inference_mode():
-            states = self.model.base_model(input_ids=torch.tensor(rows), use_cache=False).last_hidden_state
-            states = torch.gather(states, 1, before[..., None].expand(-1, -1, states.shape[-1]))
-            odds = self.model.get_output_embeddings()(states).float().log_softmax(-1)
-            chosen = odds.gather(2, torch.tensor(said)[None, :, None].expand(len(rows), -1, 1))
-        means: list[float] = chosen.squeeze(2).mean(1).tolist()
+            for messages in conversations:
+                ids = torch.tensor([[*self.encode(messages), *said]])
+                logits = self.model(input_ids=ids, logits_to_keep=len(said) + 1, use_cache=False).logits[0, :-1]
+                means.append(-float(torch.nn.functional.cross_entropy(logits.float(), target)))
         return means
 
     def _first_tokens(self, words: Sequence[str]) -> list[int]:

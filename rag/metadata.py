@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+from rag.names import is_name
 from rag.papers import Paper, fold
 
 _WORD = re.compile(r"[^\W_]+")
@@ -20,8 +21,16 @@ _WHEN = re.compile(
     rf"(?<![\w.\-])(?P<year>{_YEAR})(?:-(?P<number>0[1-9]|1[0-2]))?(?![\w\-]|\.\d)",
     re.IGNORECASE,
 )
-# "WMT 2019" and "AIME 2024" are names of other things than a paper's date.
-_NAMED_AFTER_YEAR = re.compile(r"[A-Z][\w-]*[A-Z0-9][\w-]*\s+$")
+_RANGE = re.compile(
+    rf"(?:\b(?:from|between)\s+)?(?<![\w.\-])(?P<first>{_YEAR})\s*(?:to|and|until|-|–|—)\s*(?P<last>{_YEAR})(?![\w\-]|\.\d)",
+    re.IGNORECASE,
+)
+# Only near such words is a year surely that of a paper.
+_PUBLISHED = re.compile(
+    r"\b(?:papers?|articles?|abstracts?|studies|study|works?|publi\w+|released?|dated|appeared|came out|wrote|written"
+    r"|authors?|by)\b",
+    re.IGNORECASE,
+)
 _CODE = re.compile(r"(?<![\w-])(?:cs\.)?([A-Z]{2})(?![\w-])")
 _CATEGORIES = {
     "artificial intelligence": "AI",
@@ -37,10 +46,14 @@ _COMPARED: dict[str, Callable[[str, str], bool]] = {
     "after": operator.gt,
     "before": operator.lt,
     "until": operator.le,
-    **dict.fromkeys(("in", "from", "by"), operator.eq),
+    "by": operator.le,
+    "from": operator.eq,
+    "in": operator.eq,
 }
-# A last name alone may be another word.
-_LAST_NAME_ALONE = 0.6
+# A last name alone may be another word, and a year may be that of something else.
+_LAST_NAME, _LAST_NAME_ALONE = 0.8, 0.3
+_YEAR_ALONE = 0.25
+_FEW_WORDS = 5
 
 
 @dataclass(frozen=True)
@@ -50,6 +63,8 @@ class Wish:
     certainty: float
     papers: frozenset[str]
     """The papers whose record says so."""
+    telling: bool = True
+    """Whether it shows that the question is about papers here; a year doesn't."""
 
 
 class Records:
@@ -76,7 +91,8 @@ class Records:
         return [wish for wish in found if wish.papers]
 
     def _authors(self, question: str) -> Iterator[Wish]:
-        tokens = _WORD.findall(fold(question.replace("'s", " ")))
+        written = _WORD.findall(question.replace("’", "'").replace("'s", " "))
+        tokens = [fold(word) for word in written]
         read: set[int] = set()
         for length in range(self._longest, 0, -1):
             for start in range(len(tokens) - length + 1):
@@ -84,25 +100,37 @@ class Records:
                 theirs = self._by_author.get(tuple(tokens[start : start + length]))
                 if not theirs or not read.isdisjoint(place):
                     continue
-                if length > 1:
-                    yield Wish(1.0, frozenset(theirs))
-                elif tokens[start] not in self._common or (start and tokens[start - 1] in {"by", "from"}):
-                    yield Wish(_LAST_NAME_ALONE, frozenset(theirs))
+                led = start > 0 and tokens[start - 1] in {"by", "from"}
+                plain = tokens[start + length - 1] in self._common
+                capital = written[start][:1].isupper() and not plain
+                if length > 1 and (len(tokens[start]) > 1 or led or capital):
+                    certainty = 1.0
+                elif led:
+                    certainty = _LAST_NAME
+                elif capital and length == 1:
+                    certainty = _LAST_NAME_ALONE
                 else:
                     continue
+                yield Wish(certainty, frozenset(theirs))
                 read |= set(place)
 
     def _periods(self, question: str) -> Iterator[Wish]:
-        for match in _WHEN.finditer(question):
-            if _NAMED_AFTER_YEAR.search(question[: match.start("year")]) and not (match["month"] or match["bound"]):
+        published = bool(_PUBLISHED.search(question))
+        for match in _RANGE.finditer(question):
+            fits = {id_ for id_, date in self._dates.items() if match["first"] <= date[:4] <= match["last"]}
+            yield Wish(1.0 if published else _YEAR_ALONE, frozenset(fits), telling=False)
+        for match in _WHEN.finditer(_RANGE.sub(" ", question)):
+            before = match.string[: match.start("year")].split()
+            bound = (match["bound"] or "in").strip().casefold()
+            # "WMT 2019" and "AIME 2024" are names of other things than a paper's date.
+            if before and is_name(before[-1]) and not (match["month"] or match["bound"]):
                 continue
             month = match["number"] or (match["month"] and f"{_month(match['month']):02}")
             when = f"{match['year']}-{month}" if month else match["year"]
-            fits = _COMPARED[(match["bound"] or "in").strip().casefold()]
             # Compared at the coarser of the two: a paper of 2023 may be from May of it.
-            yield Wish(
-                1.0, frozenset(id_ for id_, date in self._dates.items() if fits(date[: len(when)], when[: len(date)]))
-            )
+            fits = {id_ for id_, date in self._dates.items() if _COMPARED[bound](date[: len(when)], when[: len(date)])}
+            sure = published or month or match["bound"] or len(_WORD.findall(question)) <= _FEW_WORDS
+            yield Wish(1.0 if sure else _YEAR_ALONE, frozenset(fits), telling=False)
 
     def _categories(self, question: str) -> Iterator[Wish]:
         named = [_CATEGORIES[match.group(1).casefold()] for match in _CATEGORY.finditer(question)]

@@ -7,6 +7,8 @@ Improving Passage Retrieval with Zero-Shot Question Generation, EMNLP 2022), add
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from rag.lexical import LexicalIndex
 from rag.llm import LanguageModel
 from rag.prompts import Prompt
@@ -25,9 +27,9 @@ def is_foreign(question: str, lexical: LexicalIndex) -> bool:
     return lexical.familiar(question) < _FAMILIAR
 
 
-def rewrite(question: str, model: LanguageModel, prompt: Prompt) -> str:
+def rewrite(question: str, model: LanguageModel, prompt: Prompt, stopped: Callable[[], bool] = lambda: False) -> str:
     """The question in English and in the terms of the field."""
-    written = "".join(model.stream(prompt.fill(question=question), max_tokens=_REWRITTEN_TOKENS))
+    written = "".join(model.stream(prompt.fill(question=question), stopped, max_tokens=_REWRITTEN_TOKENS))
     return " ".join(written.split()).strip('"“” ') or question
 
 

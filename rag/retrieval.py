@@ -43,9 +43,11 @@ class Found:
         return replace(self, passages=passages, papers=self.papers[:count], scores=self.scores[:count])
 
     def reordered(self, scores: Sequence[float]) -> Found:
-        """The first ``len(scores)`` papers by these scores, before the others."""
+        """The first ``len(scores)`` papers by these scores; the others stay behind them."""
         order = sorted(range(len(scores)), key=lambda i: (-scores[i], i)) + list(range(len(scores), len(self.papers)))
-        now = [*scores, *self.scores[len(scores) :]]
+        behind = self.scores[len(scores) :]
+        excess = max(0.0, max(behind, default=0.0) - min(scores, default=0.0))
+        now = [*scores, *(score - excess for score in behind)]
         by_paper: dict[str, list[Passage]] = {}
         for passage in self.passages:
             by_paper.setdefault(passage.paper_id, []).append(passage)
@@ -83,7 +85,11 @@ class Retriever:
         if also is not None:
             fused = (fused + self._comparer.signals(also, allowed).fused()) / 2
         scores = np.where(allowed, fused, -np.inf)
+        if not signals.passages.any():  # without vectors there must be something else
+            scores[~(signals.shared | (signals.names > 0) | (signals.record > 0))] = -np.inf
         best = [i for i in np.argsort(-scores, kind="stable")[:count].tolist() if scores[i] > -np.inf]
+        if not best:
+            return Found((), (), 0.0)
         passages = tuple(passage for i in best for passage in self._passages_of(i, float(scores[i]), signals, allowed))
         return Found(
             passages,
@@ -142,6 +148,6 @@ def confidence(signals: Signals, allowed: NDArray[np.bool_]) -> float:
     """How sure it is, in [0, 1], that something indexed is about the question, were either as likely before."""
     # Logistic regression of answerable against off-topic development queries.
     nearest = float(signals.passages.max(initial=0.0))
-    names, record = float(signals.names[allowed].max()), float(signals.record[allowed].max())
-    evidence = 6.5 * signals.likeness + 3.6 * nearest + 2.1 * min(names, 1.0) + 6.0 * record - 4.95
+    names, authors = (min(1.0, float(known[allowed].max())) for known in (signals.names, signals.authors))
+    evidence = 6.5 * signals.likeness + 3.6 * nearest + 2.1 * names + 6.0 * authors - 4.95
     return round(1 / (1 + math.exp(-evidence)), 4)

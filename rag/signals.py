@@ -19,7 +19,7 @@ from rag.tokens import LateInteraction
 
 Scores = NDArray[np.float64]
 
-# Papers whose scores tell what is usual: all of a small index, an even sample of a large one.
+# Papers whose tokens tell what is usual: all of a small index, an even sample of a large one.
 _USUAL = 256
 
 
@@ -31,7 +31,7 @@ class Weights:
     tokens: float = 1.15
     lexical: float = 0.33
     names: float = 2.0
-    record: float = 20.0
+    record: float = 16.0
 
 
 WEIGHTS = Weights()
@@ -56,6 +56,8 @@ class Signals:
     """How much of what is asked of authors, date and category holds, in [0, 1]."""
     matches: tuple[Match, ...]
     """The names in the question."""
+    authors: Scores
+    """Certainty that the question names authors or a category of the paper: such a question is about what is here."""
     shared: NDArray[np.bool_]
     """Which papers share letters with the question at all."""
     passages: Scores
@@ -88,7 +90,7 @@ class Comparer:
         """Compare. :param allowed: which papers may be found, shape (papers,); at least one."""
         matches = self._index.lexical.names.find(question)
         wishes = self._records.wishes(question)
-        sought = sum(wish.certainty for wish in wishes) or 1.0
+        sought = max(1.0, sum(wish.certainty for wish in wishes))
         letters = self._index.lexical.scores(question)[self._lexical_order].astype(np.float64)
         nothing = np.zeros(len(self._ids))
         signals = Signals(
@@ -99,6 +101,7 @@ class Comparer:
             record=self._by_paper(dict.fromkeys(wish.papers, wish.certainty / sought) for wish in wishes),
             matches=tuple(matches),
             shared=letters > 0,
+            authors=self._by_paper(dict.fromkeys(wish.papers, wish.certainty) for wish in wishes if wish.telling),
             passages=np.zeros(len(self._index.passages)),
             likeness=0.0,
         )
@@ -108,12 +111,13 @@ class Comparer:
         passages = (self._index.vectors @ vector).astype(np.float64)
         best = np.full(len(self._ids), -1.0)
         np.maximum.at(best, self._owners, passages)
-        signals = replace(signals, dense=self._standard(best), passages=passages)
+        seen = np.where(allowed[self._owners], passages, -1.0)
+        signals = replace(signals, dense=self._standard(best), passages=seen)
         near = np.where(allowed, signals.fused(), -np.inf)
         chosen = np.union1d(np.argsort(-near, kind="stable")[: self._candidates], self._usual)
         compared = np.full(len(self._ids), -np.inf)
         compared[chosen] = self._late.scores(asked, [self._ids[i] for i in chosen])
-        return replace(signals, tokens=self._standard(compared), likeness=float(compared[allowed].max()))
+        return replace(signals, tokens=self._standard(compared, self._usual), likeness=float(compared[allowed].max()))
 
     def _held(self, question: str, letters: Scores) -> float:
         """What stands for likeness without an embedder: the share of the question's words in the best paper."""
@@ -128,8 +132,9 @@ class Comparer:
                 total[self._places[paper_id]] += value
         return total
 
-    def _standard(self, scores: Scores) -> Scores:
-        usual = scores[self._usual]
+    @staticmethod
+    def _standard(scores: Scores, usual_ones: NDArray[np.intp] | slice = slice(None)) -> Scores:
+        usual = scores[usual_ones]
         spread = float(usual.std())
         return (scores - usual.mean()) / spread if spread > 0 else np.zeros_like(scores)
 

@@ -109,7 +109,7 @@ def words(text: str) -> list[str]:
 
 def spaced(text: str) -> str:
     """The text with a space wherever Latin letters or digits touch a script that is written without spaces."""
-    return _SCRIPTS_MEET.sub(" ", text)
+    return _SCRIPTS_MEET.sub(" ", unicodedata.normalize("NFKC", text))
 
 
 def _plain(latex: str) -> str:

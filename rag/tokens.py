@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.embedding import DIMENSIONS, Tokens, Vectors, unit
+from rag.errors import IndexMissing
 
 _FILE = "tokens.sqlite3"
 _MOST = 127
@@ -26,11 +27,20 @@ class TokenStore:
 
     def __init__(self, folder: Path):
         # Read and written by one thread at a time, but not always by the one that opened it.
+        self._folder = folder
         self._database = sqlite3.connect(folder / _FILE, check_same_thread=False)
-        self._database.execute(
-            "CREATE TABLE IF NOT EXISTS tokens (paper_id TEXT, start INTEGER, ids BLOB, vectors BLOB,"
-            " PRIMARY KEY (paper_id, start))"
-        )
+        try:
+            self._database.execute(
+                "CREATE TABLE IF NOT EXISTS tokens (paper_id TEXT, start INTEGER, ids BLOB, vectors BLOB,"
+                " PRIMARY KEY (paper_id, start))"
+            )
+        except BaseException:
+            self._database.close()
+            raise
+
+    def places(self) -> set[tuple[str, int]]:
+        """Which passages there are: paper and start."""
+        return set(self._database.execute("SELECT paper_id, start FROM tokens"))
 
     def close(self) -> None:
         """Let go of the file."""
@@ -53,10 +63,14 @@ class TokenStore:
             self._database.executemany("DELETE FROM tokens WHERE paper_id = ?", ((id_,) for id_ in paper_ids))
 
     def read(self, paper_id: str) -> Tokens:
-        """The tokens of a paper, passage after passage."""
-        rows = self._database.execute(
-            "SELECT ids, vectors FROM tokens WHERE paper_id = ? ORDER BY start", (paper_id,)
-        ).fetchall()
+        """The tokens of a paper, passage after passage. :raises IndexMissing: if the file is damaged."""
+        question = "SELECT ids, vectors FROM tokens WHERE paper_id = ? ORDER BY start"
+        try:
+            rows = self._database.execute(question, (paper_id,)).fetchall()
+        except sqlite3.DatabaseError as error:
+            raise IndexMissing(
+                f"The index in {self._folder} can't be read ({error}): type `rag ingest --rebuild`."
+            ) from error
         ids = np.concatenate([np.zeros(0, np.int32), *(np.frombuffer(row[0], np.int32) for row in rows)])
         vectors = np.concatenate([np.zeros((0, DIMENSIONS), np.int8), *(_matrix(row[1]) for row in rows)])
         return Tokens(ids, unit(vectors.astype(np.float32)))

@@ -139,6 +139,24 @@ def test_an_ingest_that_was_stopped_is_half_made_and_goes_on(here: Settings, emb
     assert contents(here) == contents(undisturbed)
 
 
+def test_what_a_stopped_ingest_left_is_gone_after_the_next(
+    here: Settings, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(here, [paper("Foo")], embedder=embedder, scope=["pages/a.txt"])
+    with monkeypatch.context() as patch:
+
+        def stop(*_: object) -> None:
+            raise Breaks
+
+        patch.setattr("rag.tokens.TokenStore.write", stop)
+        with pytest.raises(Breaks):  # its passages are in, the paper is not
+            ingest(here, [paper("Bar", "pages/b.txt")], embedder=embedder, scope=["pages/b.txt"])
+    changed = paper("Foo").model_copy(update={"title": "Foo, renamed"})
+    ingest(here, [changed], embedder=embedder, scope=["pages/a.txt"])
+    _, papers, passages = contents(here)
+    assert {paper_id for paper_id, *_ in passages} == {p.paper_id for p in papers} == {changed.paper_id}
+
+
 def test_no_index_and_a_damaged_index_name_the_command_that_mends_them(here: Settings, embedder: Embedder) -> None:
     with pytest.raises(IndexMissing, match="type `rag ingest`"):
         PaperIndex.open(here)
@@ -208,8 +226,13 @@ def test_a_lexical_index_of_other_papers_is_made_anew(change: str, here: Setting
 
 def test_damaged_token_vectors_name_the_command_that_mends_them(here: Settings, embedder: Embedder) -> None:
     ingest(here, [paper("Foo")], embedder=embedder)
-    (here.index_dir / "tokens.sqlite3").write_bytes(b"damaged " * 1000)
-    index = PaperIndex.open(here)
-    with pytest.raises(IndexMissing, match="rag ingest --rebuild"):
-        _ = index.tokens
-    index.close()
+    file = here.index_dir / "tokens.sqlite3"
+    whole = file.read_bytes()
+    for damaged in (b"damaged " * 1000, None, whole[: len(whole) // 2]):
+        file.unlink()
+        if damaged is not None:
+            file.write_bytes(damaged)
+        index = PaperIndex.open(here)
+        with pytest.raises(IndexMissing, match="rag ingest --rebuild"):
+            _ = [index.tokens.read(paper_id) for paper_id in index.papers]
+        index.close()

@@ -1,3 +1,5 @@
+import time
+
 import pytest
 
 from rag.assistant import Assistant
@@ -33,6 +35,7 @@ RECORDS = Records(PAPERS, common={"he", "list", "in", "by", "may"})
         ("wong ada", ["ab"]),
         ("A. Wong", ["ab"]),
         ("anything by wong?", ["abc"]),
+        ("Wong on diffusion", ["abc"]),
         ("What did Jose Nunez write?", ["a"]),
         ("papers by He", ["b"]),
         ("does he list them?", []),
@@ -41,6 +44,13 @@ RECORDS = Records(PAPERS, common={"he", "list", "in", "by", "may"})
         ("2024-02", ["b"]),
         ("since 2023", ["ab"]),
         ("before 2023", ["c"]),
+        ("after 2023", ["b"]),
+        ("by 2023", ["ac"]),
+        ("papers from 2022 to 2023", ["ac"]),
+        ("between 2023 and 2024", ["ab"]),
+        ("2022–2023", ["ac"]),
+        ("What’s an adapter? It’s this.", []),
+        ("Kim bu modeli wong", []),
         ("the WMT 2023 shared task", []),
         ("a 2023.5 score, GPT-2023", []),
         ("cs.CL papers", ["ac"]),
@@ -55,7 +65,23 @@ def test_what_a_question_asks_of_the_record(question: str, wished: list[str]) ->
 
 
 def test_a_last_name_alone_is_less_certain() -> None:
-    assert RECORDS.wishes("wong")[0].certainty < RECORDS.wishes("ada wong")[0].certainty == 1
+    assert RECORDS.wishes("Wong")[0].certainty < RECORDS.wishes("ada wong")[0].certainty == 1
+
+
+def test_a_year_in_passing_counts_little_and_is_no_sign_of_a_paper() -> None:
+    (passing,) = RECORDS.wishes("Who was the winner of the world cup in Qatar in 2022, and why?")
+    (asked,) = RECORDS.wishes("Which papers of 2022 are about diffusion models and their training?")
+    assert passing.certainty < 0.5 < asked.certainty
+    assert not passing.telling
+    assert not asked.telling
+    assert RECORDS.wishes("Ada Wong")[0].telling
+
+
+def test_a_hostile_question_takes_no_time() -> None:
+    begun = time.perf_counter()
+    RECORDS.wishes("A" * 3900 + "! 2023")
+    RECORDS.wishes("2023 " * 700)
+    assert time.perf_counter() - begun < 2
 
 
 def test_authors_years_and_categories_are_searched(extractive: Assistant) -> None:

@@ -134,6 +134,13 @@ def test_without_a_signal_its_weight_is_what_is_missing(extractive: Assistant, e
         assert scores.std() == pytest.approx(1, abs=1e-6)
 
 
+def test_what_filters_leave_out_makes_nothing_surer(extractive: Assistant, papers: list[Paper]) -> None:
+    asked = "What does PDS do?"
+    rest = [paper for paper in papers if "Optimal Control" not in paper.title]
+    assert extractive.retriever.search(asked, 3, rest).confidence < extractive.retriever.search(asked, 3).confidence
+    assert extractive.search("Wie lernt man schneller als vorher?", 3, Filters(author="Nobody At All")).passages == ()
+
+
 def test_the_first_papers_keep_their_passages(extractive: Assistant) -> None:
     found = search(extractive, "mixture of experts", 8)
     first = found.first(3)
@@ -148,6 +155,7 @@ def test_papers_in_another_order_take_their_passages_along(extractive: Assistant
     assert [p.paper_id for p in turned.papers] == list(dict.fromkeys(p.paper_id for p in turned.passages))
     assert turned.scores[:3] == (3.0, 2.0, 1.0)
     assert {p.score for p in turned.passages if p.paper_id == turned.papers[0].paper_id} == {3.0}
+    assert list(turned.scores) == sorted(turned.scores, reverse=True)
 
 
 def test_filters_let_through_what_they_say(papers: list[Paper]) -> None:
@@ -195,3 +203,5 @@ def test_without_an_embedder_words_still_find_papers(papers: list[Paper]) -> Non
     found = retriever.search("What does PDS do?", 3)
     assert "Optimal Control" in found.papers[0].title
     assert found.confidence > 0.5 > retriever.search("What is the capital of France?", 3).confidence
+    for nothing in ("🙂🙂", "what is the", "qqqq zzzz"):
+        assert retriever.search(nothing, 3).papers == ()
