@@ -41,7 +41,7 @@ eval-quick: models ## Evaluate retrieval, some claims and 15 questions, and comp
 	@$(BIN)/rag eval report --quick
 	@$(BIN)/rag eval gate --quick
 
-eval-retrieval: models ## Compare every way of searching that was considered (two minutes)
+eval-retrieval: models ## Compare every way of searching that was considered (minutes)
 	@$(BIN)/rag eval retrieval
 
 test: models ## Run all tests, with the real models

@@ -151,7 +151,7 @@ def coverage(
 )
 def retrieval(
     reread: Annotated[
-        bool, typer.Option("--reread", help="Measure the model's second look too: an hour instead of two minutes.")
+        bool, typer.Option("--reread", help="Measure the model's second look too: half an hour or more, not minutes.")
     ] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print all scores as JSON.")] = False,
 ) -> int:

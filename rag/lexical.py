@@ -30,7 +30,7 @@ _FEW_WORDS = 2
 
 
 def grams(text: str) -> list[str]:
-    """The runs of four characters in a text's words, space around them included: " pds" and "pds " of "pds"."""
+    """The runs of four characters in a text's words, space around them included: " xyz" and "xyz " of "XYZ"."""
     return [
         padded[i : i + _GRAM]
         for word in words(text)

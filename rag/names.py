@@ -43,7 +43,7 @@ _FEW_WORDS = 2
 
 
 def key(text: str) -> str:
-    """A name's letters and digits, without case, accents, hyphens and space: "Ada-LoRA" is "adalora"."""
+    """A name's letters and digits, without case, accents, hyphens and space: "Foo-Net 2.1" is "foonet21"."""
     return "".join(re.findall(r"[^\W_]+", "".join(words(text))))
 
 
@@ -83,7 +83,7 @@ def own_names(paper: Paper) -> set[str]:
     found = {head} if colon and len(head.split()) <= _HEAD_WORDS else set()
     tokens = _TOKEN.findall(title)
     found |= {token for token in tokens if is_name(token)}
-    # "Multilingual E5" is also called mE5.
+    # "Quick FooNet" is also called qFooNet.
     found |= {before[0].lower() + token for before, token in pairwise(tokens) if is_name(token)}
     for long, short in definitions(f"{title}. {abstract}"):
         found |= {short} | ({long} if " " in long else set())
@@ -216,7 +216,7 @@ class NameTable:
 
     @cached_property
     def _parts(self) -> dict[str, list[str]]:
-        """Names by those of their parts that are no words or names of their own: "pints" leads to "1.5-Pints"."""
+        """Names by those of their parts that are no words or names of their own: "zorbs" leads to "2.5-Zorbs"."""
         parts: defaultdict[str, list[str]] = defaultdict(list)
         for name, written in self.written.items():
             pieces = {key(piece) for piece in re.split(r"[\s\-.]+", written)}

@@ -96,7 +96,7 @@ class Retriever:
             tuple(self._papers[i] for i in best),
             confidence(signals, allowed),
             tuple(float(scores[i]) for i in best),
-            _softmax(scores)[best[0]],
+            float(_softmax(scores)[best[0]]),
         )
 
     def _passages_of(self, i: int, score: float, signals: Signals, allowed: NDArray[np.bool_]) -> Iterator[Passage]:

@@ -101,7 +101,7 @@ def shortened(text: str) -> str:
 
 
 def words(text: str) -> list[str]:
-    """The words of a text, folded to lower case and without accents. "1.5-Pints" and "b1.58" stay whole."""
+    """The words of a text, folded to lower case and without accents. "2.5-Zorbs" and "v1.58" stay whole."""
     plain = unicodedata.normalize("NFKD", spaced(readable(text)))
     plain = "".join(c for c in plain if not unicodedata.combining(c)).casefold().replace("’", "'")
     return [word.removesuffix("'s") for word in _WORD.findall(plain)]

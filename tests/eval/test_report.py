@@ -101,7 +101,7 @@ def test_the_tables_say_how_many_and_how_sure(scores: Scores) -> None:
         assert heading in text
     assert f"the judge doubts {len(scores.disagreements)} of them" in text
     row = next(line for line in text.splitlines() if line.startswith("| hit@1 "))
-    assert re.search(r"\.\d\d \[\.\d\d, [1.]", row)
+    assert re.search(r"[1.][.\d]\d+ \[[1.][.\d]\d+, [1.]", row)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ def test_the_queries_are_sound_many_and_mixed(queries: list[Query]) -> None:
     [{"papers": ("nothing",)}, {"papers": ()}, {"kind": "off-topic"}, {"kind": "list"}],
 )
 def test_an_unsound_query_is_found(change: dict[str, object], queries: list[Query]) -> None:
-    one = next(query for query in queries if query.kind == "name")
+    one = next(query for query in queries if query.kind == "name" and len(query.papers) == 1)
     broken = Query.model_validate(one.model_dump() | change)
     assert len(list(query_problems([broken], seed_papers()))) == 1
     assert len(list(query_problems([one, one], seed_papers()))) == 2
