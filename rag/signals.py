@@ -30,7 +30,7 @@ class Weights:
     dense: float = 0.45
     tokens: float = 1.15
     lexical: float = 0.33
-    names: float = 2.0
+    names: float = 3.0
     record: float = 16.0
 
 
