@@ -14,7 +14,10 @@ from rag.resources import load_evaluation
 from rag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import ModuleType
+
+    from pydantic import BaseModel
 
 LOST = 1
 _NEEDED = (
@@ -134,13 +137,7 @@ def coverage(
     settings = load_settings(mode="generated")
     with opened(settings) as assistant:
         rows = module.covered(assistant, folder, progress=terminal.progress)
-    terminal.done()
-    if json_:
-        import json
-
-        terminal.out(json.dumps([row.model_dump() for row in rows], ensure_ascii=False, indent=1))
-    else:
-        terminal.out(module.as_markdown(rows))
+    _show(rows, module, json_)
     return 0
 
 
@@ -159,14 +156,19 @@ def retrieval(
     module = _evaluation("retrieval")
     with opened(load_settings(mode="auto" if reread else "extractive")) as assistant:
         parts = module.benchmark(assistant, module.cases(), reread=reread, progress=terminal.progress)
+    _show(parts, module, json_)
+    return 0
+
+
+def _show(rows: Sequence[BaseModel], module: ModuleType | Any, as_json: bool) -> None:
+    """Print what was measured: as JSON, or as the module's own tables."""
     terminal.done()
-    if json_:
+    if as_json:
         import json
 
-        terminal.out(json.dumps([part.model_dump() for part in parts], ensure_ascii=False, indent=1))
+        terminal.out(json.dumps([row.model_dump() for row in rows], ensure_ascii=False, indent=1))
     else:
-        terminal.out(module.as_markdown(parts))
-    return 0
+        terminal.out(module.as_markdown(rows))
 
 
 def _evaluation(name: str) -> ModuleType | Any:
