@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import gradio as gr
 
 from rag import html
 from rag.answers import Answer
-from rag.assistant import Assistant, Drafting, Notice, Working
+from rag.assistant import Assistant
+from rag.conversation import Turn
 from rag.errors import RagError, UsageError
+from rag.events import Drafting, Notice, Working
 from rag.papers import Paper
 from rag.progress import ANNOUNCEMENT, Progress, silent
 from rag.retrieval import Found
@@ -46,11 +48,15 @@ def build(assistant: Assistant) -> gr.Blocks:
     """The page around an assistant. What a visitor types and sees belongs to their session alone."""
     stops: dict[str, threading.Event] = {}
 
-    def ask(question: str, messages: Messages, request: gr.Request) -> Iterator[tuple[str, Messages]]:
+    def ask(
+        question: str, messages: Messages, turns: list[Turn], request: gr.Request
+    ) -> Iterator[tuple[str, Messages, list[Turn]]]:
         stop = stops[request.session_hash or ""] = threading.Event()
+        turns = turns if messages else []  # a chat that was cleared has no history
         messages = [*messages, {"role": "user", "content": html.safe(question)}]
-        for shown in replies(assistant, question, stop):
-            yield "", [*messages, {"role": "assistant", "content": shown}]
+        for shown, answer in replies(assistant, question, stop, turns):
+            turns = [*turns, Turn.of(answer)] if answer else turns
+            yield "", [*messages, {"role": "assistant", "content": shown}], turns
 
     def halt(request: gr.Request) -> None:
         stop = stops.get(request.session_hash or "")
@@ -82,33 +88,38 @@ def build(assistant: Assistant) -> gr.Blocks:
             send = gr.Button("Ask", variant="primary", scale=1, min_width=80, elem_id="ask")
             stop = gr.Button("Stop", scale=1, min_width=80, elem_id="stop")
         gr.Examples(list(EXAMPLES), inputs=box, label="Questions to start with")
-        gr.on([box.submit, send.click], ask, [box, chat], [box, chat], api_name="ask", concurrency_limit=1)
+        turns = gr.State([])
+        gr.on(
+            [box.submit, send.click], ask, [box, chat, turns], [box, chat, turns], api_name="ask", concurrency_limit=1
+        )
         stop.click(halt, queue=False, api_visibility="private")
         page.unload(leave)
     return page
 
 
-def replies(assistant: Assistant, question: str, stop: threading.Event) -> Iterator[str]:
-    """What stands in the answer's place, from the first moment to the finished answer, as HTML."""
+def replies(
+    assistant: Assistant, question: str, stop: threading.Event, history: Sequence[Turn] = ()
+) -> Iterator[tuple[str, Answer | None]]:
+    """What stands in the answer's place, from the first moment on, as HTML; the last of it comes with the answer."""
     found: tuple[Paper, ...] = ()
     notices = ""
     try:
-        for event in assistant.ask(question):
+        for event in assistant.ask(question, history=history):
             if stop.is_set():
-                yield html.notice("Stopped. What was written so far had not been checked, so it is not shown.")
+                yield html.notice("Stopped. What was written so far had not been checked, so it is not shown."), None
                 return
             if isinstance(event, Working):
-                yield notices + html.searching(found, event.stage)
+                yield notices + html.searching(found, event.stage), None
             elif isinstance(event, Found):
                 found = event.papers
             elif isinstance(event, Notice):
                 notices += html.notice(event.text)
             elif isinstance(event, Drafting):
-                yield notices + html.draft(event.text, "Writing a draft, not yet checked")
+                yield notices + html.draft(event.text, "Writing a draft, not yet checked"), None
             elif isinstance(event, Answer):
-                yield notices + html.answer(event)
+                yield notices + html.answer(event), event
     except RagError as error:
-        yield html.notice(str(error))
+        yield html.notice(str(error)), None
 
 
 def serve(settings: Settings, *, port: int | None = None, browser: bool = True, progress: Progress = silent) -> None:

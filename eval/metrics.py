@@ -19,7 +19,7 @@ from .intervals import Share
 from .judge import Judge
 from .records import AnswerRecord, Said
 
-CITING = frozenset({"assistant", "extractive"})
+CITING = frozenset({"assistant", "extractive", "ungated"})
 """The systems that cite; the others have no part in metrics of citation."""
 EXTRACTED = 0.9
 """A sentence of which this share is copied in long runs counts as extracted, not as the system's own words."""

@@ -16,6 +16,8 @@ from .scores import CheckScores, Scores
 
 COLOURS = {
     "assistant": "#1f5fbf",
+    "unchecked": "#7fa8e0",
+    "ungated": "#6a4fb0",
     "plain": "#d97a1e",
     "extractive": "#3a8f5c",
     "no-papers": "#8a8f98",

@@ -18,10 +18,9 @@ from filelock import FileLock, Timeout
 
 from rag.assistant import Assistant
 from rag.errors import ModelUnavailable, StorageError, UsageError
-from rag.grounding import Evidence, support_of
+from rag.filters import Filters
 from rag.index import PaperIndex
 from rag.progress import Progress, silent
-from rag.prompts import Prompt
 
 from .data import Claim, Question, load_claims, load_questions, seed_papers
 from .machine import peak_bytes, reset_peak
@@ -31,7 +30,7 @@ from .resume import record_each
 from .systems import System, systems
 
 SetName = Literal["full", "quick"]
-SYSTEMS = ("extractive", "assistant", "plain", "no-papers", "starter")
+SYSTEMS = ("extractive", "assistant", "unchecked", "ungated", "plain", "no-papers", "starter")
 SAMPLED_SYSTEMS = ("no-papers", "starter")
 """Too slow to be asked everything by default: they decode word by word."""
 SAMPLE = 12
@@ -62,7 +61,7 @@ class Plan:
                 raise UsageError(f"There is no system {name!r}: use {', '.join(SYSTEMS)}.")
         quick = chosen == "quick"
         claims = load_claims()
-        default = ("extractive", "assistant", "plain") if quick else SYSTEMS
+        default = ("extractive", "assistant", "unchecked", "plain") if quick else SYSTEMS
         return cls(
             chosen,
             load_questions(),
@@ -78,7 +77,10 @@ class Plan:
             answerable = [question for question in self.questions if question.papers]
             unanswerable = [question for question in self.questions if not question.papers]
             return [*sample(answerable, QUICK_ANSWERABLE), *sample(unanswerable, QUICK_UNANSWERABLE)]
-        return sample(self.questions, self.sampled) if system in SAMPLED_SYSTEMS else self.questions
+        if system in SAMPLED_SYSTEMS:
+            return sample(self.questions, self.sampled)
+        # What is reported comes first: a run that is stopped early is still worth something.
+        return sorted(self.questions, key=lambda question: question.split == "dev")
 
 
 def sample(rows: Sequence[Row], count: int) -> list[Row]:
@@ -148,20 +150,20 @@ def _check_whole(assistant: Assistant) -> None:
 class _Run:
     def __init__(self, assistant: Assistant, folder: Path, plan: Plan, progress: Progress):
         self._assistant, self._folder, self._plan, self._progress = assistant, folder, plan, progress
-        self._drafts: dict[str, AnswerRecord] = {}
+        self._answers: dict[str, AnswerRecord] = {}
 
     def all(self) -> None:
         """Retrieval first, which takes seconds; then what needs the model, the slowest last."""
         plan = self._plan
         self._each("search", plan.questions, self._search, SearchRecord)
-        makers = systems(self._assistant, self._drafts)
+        makers = systems(self._assistant, self._answers)
         for name in plan.systems:
             if name == "assistant":
                 self._each("claims", plan.claims, self._claim, ClaimRecord)
             system = makers[name]()
             answers = self._each(name, plan.asked(name), _measured(system), AnswerRecord)
             if name == "assistant":
-                self._drafts |= {record.id: record for record in answers if record.error is None}
+                self._answers |= {record.id: record for record in answers if record.error is None}
 
     def _each(self, name: str, rows: Sequence[Row], work: Callable[[Row], R], kind: type[R]) -> list[R]:
         return record_each(name, self._folder, [(row.id, row) for row in rows], work, kind, self._progress)
@@ -177,15 +179,14 @@ class _Run:
         )
 
     def _claim(self, claim: Claim) -> ClaimRecord:
-        """The assistant's own check of a labelled claim against its abstract, as ``ground`` does it."""
+        """The assistant's own check of a labelled claim against its abstract, as ``rag check`` does it."""
         begun = time.perf_counter()
         assistant = self._assistant
-        quotes = Evidence([assistant.index.papers[claim.paper_id]], assistant.embedder).attribute(claim.claim)
-        (support,) = support_of([(claim.claim, quotes)], assistant.model, Prompt.load("check"))
+        result = assistant.check(claim.claim, Filters(papers=(claim.paper_id,)))
         return ClaimRecord(
             id=claim.id,
-            support=support,
-            quotes=tuple(quote.text for quote in quotes),
+            support=result.support,
+            quotes=(result.quote,),
             seconds=round(time.perf_counter() - begun, 4),
         )
 

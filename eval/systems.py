@@ -6,20 +6,32 @@ Each system is asked one question at a time and gives an :class:`AnswerRecord`. 
 
 from __future__ import annotations
 
+import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import Protocol
 
 from rag.answers import Answer, Seconds, copied_share
 from rag.assistant import Assistant
-from rag.generation import says_not_stated, tidy, write_draft
+from rag.generation import tidy
 from rag.llm import LanguageModel
-from rag.prompts import Prompt
+from rag.text import readable
 
 from .data import Question
 from .records import AnswerRecord, Quoted, Said, said_in
 
+_PLAIN = """Abstracts of research papers:
+
+{papers}
+
+Using only these abstracts, answer every part of the question in two or three complete English sentences. Give the \
+exact names and numbers, and explain how it works and what was found. If none of the abstracts is about this, reply \
+NOT STATED.
+
+Question: {question}"""
+_NOT_STATED = re.compile(r"\W*not[ _]stated\b", re.IGNORECASE)
 _FROM_MEMORY = "Answer the question in one or two complete English sentences."
 _FROM_MEMORY_TOKENS = 80
 
@@ -44,65 +56,92 @@ class Full:
 
 
 class Plain:
-    """Retrieval and generation, without refusing early and without grounding.
-
-    Greedy decoding repeats, so the draft that the assistant wrote for the same prompt is this system's
-    answer. One is written only where the assistant refused before it wrote any.
-    """
+    """What most do: the three best abstracts into one prompt, and what the model writes is the answer."""
 
     name = "plain"
 
-    def __init__(self, assistant: Assistant, drafts: Mapping[str, AnswerRecord]):
-        """:param drafts: the assistant's records by question id; more may be added later."""
+    def __init__(self, assistant: Assistant):
         self._assistant = assistant
-        self._drafts = drafts
 
     def __call__(self, question: Question) -> AnswerRecord:
-        drafted = self._drafts.get(question.id)
-        if drafted is None or not drafted.draft:
-            return self._write(question)
-        known = {said.text: said.support for said in (*drafted.sentences, *drafted.dropped)}
-        laps = drafted.seconds
-        return drafted.model_copy(
-            update={
-                **self._shown(drafted.draft, drafted.papers, known),
-                "dropped": (),
-                "refusal_reason": None,
-                "seconds": laps.model_copy(update={"ground": 0.0, "total": round(laps.retrieve + laps.generate, 3)}),
-            }
-        )
-
-    def _write(self, question: Question) -> AnswerRecord:
         begun = time.perf_counter()
         assistant = self._assistant
         found = assistant.search(question.question, assistant.settings.retrieval.papers)
         papers = [assistant.index.papers[id_] for id_ in dict.fromkeys(p.paper_id for p in found.passages)]
         retrieved = time.perf_counter()
+        abstracts = "\n\n".join(f"Paper: {readable(p.title)}\nAbstract: {readable(p.abstract)}" for p in papers)
+        prompt = _PLAIN.format(papers=abstracts, question=question.question)
         pieces: list[tuple[float, str]] = []
-        for piece in write_draft(question.question, papers, assistant.model, Prompt.load("answer")):
+        for piece in assistant.model.stream([{"role": "user", "content": prompt}]):
             pieces.append((time.perf_counter(), piece))
         end = time.perf_counter()
         draft = "".join(piece for _, piece in pieces)
-        ids = tuple(paper.paper_id for paper in papers)
+        refused = bool(_NOT_STATED.match(draft)) or not draft.strip()
+        answer = "" if refused else tidy(draft)
         return AnswerRecord(
             id=question.id,
-            **self._shown(draft, ids, {}),
-            papers=ids,
+            answer=draft if refused else answer,
+            refused=refused,
+            sentences=said_in(answer),
+            copied=copied_share(answer, [paper.abstract for paper in papers]),
+            papers=tuple(paper.paper_id for paper in papers),
             draft=draft,
             seconds=_seconds(begun, retrieved, pieces[0][0] if pieces else None, end),
             timed_out=end - retrieved >= assistant.settings.generation.max_seconds,
         )
 
-    def _shown(self, draft: str, papers: Sequence[str], known: Mapping[str, float | None]) -> dict[str, object]:
-        refused = says_not_stated(draft)
-        answer = "" if refused else tidy(draft)
-        abstracts = [self._assistant.index.papers[paper_id].abstract for paper_id in papers]
-        return {
-            "answer": draft if refused else answer,
-            "refused": refused,
-            "sentences": said_in(answer, known),
-            "copied": copied_share(answer, abstracts),
+
+class Unchecked:
+    """The assistant without its check and its repairs: all that it drafted is shown. Its own drafts are used."""
+
+    name = "unchecked"
+
+    def __init__(self, answers: Mapping[str, AnswerRecord]):
+        """:param answers: the assistant's records by question id."""
+        self._answers = answers
+
+    def __call__(self, question: Question) -> AnswerRecord:
+        record = self._answers[question.id]
+        if not record.draft:
+            return record  # refused before it was drafted, or a list, of which nothing is
+        known = {said.text: said.support for said in (*record.sentences, *record.dropped)}
+        answer = tidy(record.draft)
+        return record.model_copy(
+            update={
+                "answer": answer,
+                "refused": False,
+                "refusal_reason": None,
+                "sentences": said_in(answer, known),
+                "dropped": (),
+            }
+        )
+
+
+class Ungated:
+    """The assistant without its refusal before the draft: it writes from the best paper whatever that says."""
+
+    name = "ungated"
+
+    def __init__(self, assistant: Assistant, answers: Mapping[str, AnswerRecord]):
+        """:param answers: the assistant's records by question id; the others are asked anew."""
+        self._answers = answers
+        self._settings = assistant.settings
+        self._assistant = assistant
+
+    def __call__(self, question: Question) -> AnswerRecord:
+        record = self._answers[question.id]
+        if record.refusal_reason not in ("not_stated", "off_topic"):
+            return record
+        return of_answer(question.id, self._open.answer(question.question), self._open)
+
+    @cached_property
+    def _open(self) -> Assistant:
+        settings = self._settings
+        update = {
+            "grounding": settings.grounding.model_copy(update={"min_answers": 0.0}),
+            "retrieval": settings.retrieval.model_copy(update={"min_confidence": 0.0}),
         }
+        return self._assistant.with_settings(settings.model_copy(update=update))
 
 
 class NoPapers:
@@ -131,8 +170,11 @@ class NoPapers:
         )
 
 
-def systems(assistant: Assistant, drafts: Mapping[str, AnswerRecord]) -> dict[str, Callable[[], System]]:
-    """How to make each system, by name, in the order in which they are run: the cheap ones first."""
+def systems(assistant: Assistant, answers: Mapping[str, AnswerRecord]) -> dict[str, Callable[[], System]]:
+    """How to make each system, by name, in the order in which they are run: the cheap ones first.
+
+    :param answers: the assistant's records by question id, filled before a system that needs them is called.
+    """
     from .starter import Starter
 
     def without_model() -> Assistant:
@@ -146,7 +188,9 @@ def systems(assistant: Assistant, drafts: Mapping[str, AnswerRecord]) -> dict[st
     return {
         "extractive": lambda: Full("extractive", without_model()),
         "assistant": lambda: Full("assistant", assistant),
-        "plain": lambda: Plain(assistant, drafts),
+        "unchecked": lambda: Unchecked(answers),
+        "ungated": lambda: Ungated(assistant, answers),
+        "plain": lambda: Plain(assistant),
         "no-papers": lambda: NoPapers(lambda: assistant.model),
         "starter": lambda: Starter(assistant),
     }

@@ -8,15 +8,18 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from rag.papers import Paper, TitleSource
+from rag.questions import Kind
 from rag.text import readable
 
 RefusalReason = Literal["off_topic", "not_stated", "unsupported", "no_papers"]
+WhyChecked = Literal["stated", "contradicted", "not_stated"]
 
 REFUSALS: dict[RefusalReason, str] = {
-    "off_topic": "The indexed papers don't say: none of their abstracts is about this.",
+    "off_topic": "The indexed papers don't say: none of their abstracts is about this "
+    "(only abstracts were read, not the full papers).",
     "not_stated": "The indexed papers don't say: the abstracts nearest to the question don't state it "
     "(only abstracts were read, not the full papers).",
-    "unsupported": "The indexed papers don't say: no sentence of a draft answer was backed by an abstract "
+    "unsupported": "The indexed papers don't say: no sentence of an answer was backed by an abstract "
     "(only abstracts were read, not the full papers).",
     "no_papers": "The indexed papers don't say: no paper passes the filters.",
 }
@@ -100,6 +103,8 @@ class Sentence(_Frozen):
     citations: tuple[int, ...]
     quotes: tuple[int, ...]
     support: float
+    extracted: bool = False
+    """Whether it is a sentence of an abstract as it stands there, put in where the draft's own words failed."""
 
     @property
     def marked(self) -> str:
@@ -135,6 +140,8 @@ class ModelUsed(_Frozen):
 class Seconds(_Frozen):
     """Wall-clock time by stage."""
 
+    complete: float | None = None
+    """Completing a follow-up from the conversation."""
     retrieve: float = 0.0
     reread: float | None = None
     """The model's second look at the nearest papers, where the search was unsure."""
@@ -149,6 +156,10 @@ class Answer(_Frozen):
 
     id: str | int | None = None
     question: str
+    understood: str | None = None
+    """The question as a follow-up was completed from the conversation; None where it stands alone."""
+    kind: Kind | None = None
+    """What kind of question it was taken for; None where nothing was written."""
     answer: str
     refused: bool
     refusal_reason: RefusalReason | None
@@ -161,6 +172,31 @@ class Answer(_Frozen):
     draft: str
     dropped: tuple[Dropped, ...] = ()
     model: ModelUsed | None
+    prompt_sha256: str
+    index_sha256: str
+    settings_sha256: str
+    seconds: Seconds
+
+
+class CheckResult(_Frozen):
+    """Whether a paper's abstract, or a text of the user's own, states a claim.
+
+    ``quote == abstract[start:end]``, the sentence that bears on the claim most. ``paper_id`` is None for a text.
+    """
+
+    id: str | int | None = None
+    claim: str
+    support: float
+    """In [0, 1], calibrated: of claims with .8, four of five are stated."""
+    supported: bool
+    threshold: float
+    paper_id: str | None
+    title: str | None
+    quote: str
+    start: int
+    end: int
+    why: WhyChecked
+    model: ModelUsed
     prompt_sha256: str
     index_sha256: str
     settings_sha256: str

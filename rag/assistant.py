@@ -8,68 +8,44 @@ from __future__ import annotations
 
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
+from rag.answering import LISTED, Answering, Tools
 from rag.answers import (
-    REFUSALS,
     Answer,
-    Citation,
-    Dropped,
-    ModelUsed,
-    Nearest,
-    RefusalReason,
+    CheckResult,
     SearchResult,
-    Seconds,
-    Sentence,
-    copied_share,
 )
+from rag.checking import Checker, Verdict
+from rag.clock import Clock
+from rag.conversation import Turn, complete, leans_on_history
 from rag.embedding import Embedder
+from rag.entailment import Entailment
 from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, StorageError, UsageError
+from rag.events import Drafting, Notice, Working
+from rag.evidence import Evidence
 from rag.filters import Filters
-from rag.generation import says_not_stated, tidy, write_draft
-from rag.grounding import Evidence, Grounded, Quote, ground
 from rag.index import IngestReport, PaperIndex, ingest
 from rag.llm import LanguageModel
 from rag.memory_index import MemoryIndex
 from rag.models import ModelStore
-from rag.papers import Paper
+from rag.papers import Paper, text_as_paper
+from rag.probe import probe_file
 from rag.progress import Progress, silent
 from rag.prompts import PLACEHOLDERS, Prompt, prompts_sha256
+from rag.questions import checked_question, named
 from rag.readers import pages, read_corpus
+from rag.reading import Reader, Text
 from rag.reread import is_foreign, reread, rewrite
 from rag.resources import resource
 from rag.retrieval import Found, Retriever
+from rag.run import Made, Run, used
 from rag.settings import Settings
 from rag.text import readable
 
-MAX_QUESTION = 4000
 NO_FILTERS = Filters()
-
-
-@dataclass(frozen=True)
-class Working:
-    """The assistant begins a stage: what it is doing, in words a user reads."""
-
-    stage: str
-
-
-@dataclass(frozen=True)
-class Notice:
-    """Something the user should know though work goes on, such as falling back to extracted sentences."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Drafting:
-    """The draft so far. Nothing in it is checked; show it as a draft or not at all."""
-
-    text: str
 
 
 Event = Working | Notice | Found | Drafting | Answer
@@ -151,6 +127,13 @@ class Assistant:
         """What searches the index."""
         return Retriever(self.index, self.embedder, self.settings.retrieval)
 
+    def with_settings(self, settings: Settings) -> Assistant:
+        """Another assistant with the same index and models, which are shared: settings of neither may differ."""
+        other = Assistant(settings, self._progress)
+        for part in ("index", "embedder", "model"):
+            other.__dict__[part] = getattr(self, part)
+        return other
+
     # Public ------------------------------------------------------------------------------------
 
     def ingest(self, paths: Sequence[Path] = (), *, rebuild: bool = False) -> IngestReport:
@@ -205,7 +188,7 @@ class Assistant:
         question = checked_question(question)
         among, _ = self.select(filters)
         closely = closely and self.can_reread
-        clock = _Clock()
+        clock = Clock()
         found = self.retriever.search(question, max(count, self.settings.retrieval.reread), among)
         clock.lap("retrieve")
         if closely and self._is_unsure(question, found):
@@ -255,44 +238,68 @@ class Assistant:
         stopped: Callable[[], bool] = lambda: False,
     ) -> Found:
         retrieval = self.settings.retrieval
-        rewritten = rewrite(question, model, self._prompts["rewrite"], stopped)
-        if is_foreign(question, self.index.lexical):
-            found = self.retriever.search(rewritten, len(found.papers), among)
-            question = rewritten
-        else:
-            found = self.retriever.search(question, len(found.papers), among, also=rewritten)
+        question, found = self._search_rewritten(question, found, among, model, stopped)
         if found.certainty >= retrieval.reread_below or stopped():
             return found
         return reread(question, found, retrieval.reread, model, self._prompts["reread"])
 
-    def answer(self, question: str, filters: Filters = NO_FILTERS) -> Answer:
+    def _search_rewritten(
+        self,
+        question: str,
+        found: Found,
+        among: Sequence[Paper] | None,
+        model: LanguageModel,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> tuple[str, Found]:
+        """A second search with the question in other words; with these alone where it is in another language.
+
+        :returns: the question in the words that were searched alone, or as it was, and what was found.
+        """
+        rewritten = rewrite(question, model, self._prompts["rewrite"], stopped)
+        if is_foreign(question, self.index.lexical):
+            return rewritten, self.retriever.search(rewritten, len(found.papers), among)
+        return question, self.retriever.search(question, len(found.papers), among, also=rewritten)
+
+    def answer(self, question: str, filters: Filters = NO_FILTERS, history: Sequence[Turn] = ()) -> Answer:
         """The answer to one question. :raises RagError: as :meth:`ask`."""
-        for event in self.ask(question, filters):
+        for event in self.ask(question, filters, history=history):
             if isinstance(event, Answer):
                 return event
         raise AssertionError("ask ends with an answer")
 
     def ask(
-        self, question: str, filters: Filters = NO_FILTERS, stopped: Callable[[], bool] = lambda: False
+        self,
+        question: str,
+        filters: Filters = NO_FILTERS,
+        stopped: Callable[[], bool] = lambda: False,
+        *,
+        history: Sequence[Turn] = (),
     ) -> Iterator[Event]:
         """Answer a question, telling what is being done; the last event is the :class:`Answer`.
 
         :param stopped: asked while the draft is written; once true, what is written so far is checked and shown.
+        :param history: the turns before, oldest first. They complete a question that leans on them, and do no more.
         :raises UsageError: for a question that can't be one, or a filter for a paper that isn't indexed.
         :raises ModelUnavailable: in mode "generated", if the model can't be had; mode "auto" falls back.
         """
         question = checked_question(question)
         if self.settings.mode != "extractive":
             self._store.identify(self.settings.model)
-        clock = _Clock()
+        clock = Clock()
         yield Working("Searching")
         yield from map(Notice, self.told(filters))
+        asked, understood = question, None
+        if history and self._leans(question):
+            yield Working("Completing the question")
+            understood = self._completed(question, history)
+            question = checked_question(understood)
+            clock.lap("complete")
         among, _ = self.select(filters)
         retrieval = self.settings.retrieval
-        found = self.retriever.search(question, max(retrieval.papers, retrieval.reread), among)
+        found = self.retriever.search(question, max(retrieval.papers, retrieval.reread, LISTED), among)
         clock.lap("retrieve")
-        run = _Run(self, question, filters, found.first(retrieval.papers), clock)
-        yield run.found
+        run = Run(asked, understood, found, filters, self._made(filters), clock)
+        yield run.shown
         unsure = run.mode == "generated" and self._is_unsure(question, found)
         if not found.papers:
             yield run.refusal("no_papers" if among is not None else "off_topic")
@@ -301,7 +308,61 @@ class Assistant:
         elif run.mode == "extractive":
             yield run.extract()
         else:
-            yield from self._compose(run, found if unsure else None, among, stopped)
+            yield from self._compose(run, unsure, among, stopped)
+
+    def check(self, claim: str, filters: Filters = NO_FILTERS) -> CheckResult:
+        """Whether the abstract of an indexed paper states a claim: of those near it, the one that supports it best.
+
+        :param filters: which papers may support it; one, to check it against that abstract.
+        :raises UsageError: for a claim that can't be one, or a filter for a paper that isn't indexed.
+        :raises ModelUnavailable: if neither the language model nor a dedicated checker can be had.
+        """
+        claim = checked_question(claim, "claim")
+        clock = Clock()
+        among, _ = self.select(filters)
+        found = self.retriever.search(claim, self.settings.grounding.checked_papers, among)
+        clock.lap("retrieve")
+        verdicts = self.checker.verdicts([(claim, Text.of(paper)) for paper in found.papers])
+        # Of papers that don't state it, the one that search found first bears on it most.
+        best = max(range(len(verdicts)), key=lambda i: (round(verdicts[i].support, 2), -i), default=None)
+        if best is None:
+            raise UsageError("No paper passes the filters: there is nothing to check the claim against.")
+        return self._checked(claim, found.papers[best], verdicts[best], clock, filters)
+
+    def check_text(self, claim: str, text: str) -> CheckResult:
+        """Whether a text of the user's own states a claim. :raises RagError: as :meth:`check`."""
+        claim = checked_question(claim, "claim")
+        if not text.strip():
+            raise UsageError("The text to check the claim against is empty.")
+        clock = Clock()
+        read = text_as_paper(text)
+        known = self.index.papers.get(read.paper_id, read)  # an indexed abstract is read under its title
+        (verdict,) = self.checker.verdicts([(claim, Text.of(known))])
+        return self._checked(claim, read, verdict, clock, NO_FILTERS, indexed=False)
+
+    def _checked(
+        self, claim: str, paper: Paper, verdict: Verdict, clock: Clock, filters: Filters, *, indexed: bool = True
+    ) -> CheckResult:
+        quote, _ = Evidence([paper], self.embedder).nearest(claim)
+        clock.lap("ground")
+        least = self.settings.grounding.min_support
+        return CheckResult(
+            claim=claim,
+            support=verdict.support,
+            supported=verdict.support >= least,
+            threshold=least,
+            paper_id=paper.paper_id if indexed else None,
+            title=readable(paper.title) if indexed else None,
+            quote=quote.text,
+            start=quote.start,
+            end=quote.end,
+            why=verdict.why,
+            model=used(self.model),
+            prompt_sha256=self.prompt_sha256,
+            index_sha256=self.index.sha256,
+            settings_sha256=self.settings_sha256(filters),
+            seconds=clock.seconds(),
+        )
 
     def settings_sha256(self, filters: Filters = NO_FILTERS, *extra: object) -> str:
         """Hash over the settings and filters that an answer depends on."""
@@ -313,18 +374,34 @@ class Assistant:
 
     @cached_property
     def prompt_sha256(self) -> str:
-        """Hash over all prompts that an answer depends on."""
-        return prompts_sha256()
+        """Hash over all prompts that an answer depends on, and the probes that read them."""
+        probes = probe_file(self.settings.model)
+        fitted = probes.read_bytes() if probes.is_file() else b""
+        return hashlib.sha256(prompts_sha256().encode() + fitted).hexdigest()
 
     # Stages ------------------------------------------------------------------------------------
 
+    def _leans(self, question: str) -> bool:
+        found = self.retriever.search(question, 1)
+        return leans_on_history(question, bool(named(question, found.papers, self.index.lexical.names)))
+
+    def _completed(self, question: str, history: Sequence[Turn]) -> str:
+        model: LanguageModel | None = None
+        if self.settings.mode != "extractive":
+            try:
+                model = self.model
+            except (ModelUnavailable, StorageError):
+                if self.settings.mode == "generated":
+                    raise
+        return complete(question, history, model, self._prompts["complete"])
+
     def _compose(
-        self, run: _Run, unsure: Found | None, among: Sequence[Paper] | None, stopped: Callable[[], bool]
+        self, run: Run, unsure: bool, among: Sequence[Paper] | None, stopped: Callable[[], bool]
     ) -> Iterator[Event]:
-        """Write and check. :param unsure: what was found, where the model should look at it more closely."""
+        """Write and check. :param unsure: whether the model should look more closely at what was found."""
         yield Working("Loading the model")
         try:
-            model = self.model
+            tools = self._tools
         except (ModelUnavailable, StorageError) as error:
             if self.settings.mode == "generated":
                 raise
@@ -334,54 +411,51 @@ class Assistant:
             yield run.refusal("off_topic") if run.is_off_topic else run.extract()
             return
         run.clock.lap("load")
-        if unsure is not None:
+        if unsure:
             yield Working("Reading the nearest papers again")
-            found = self._search_closely(run.question, unsure, among, model, stopped)
-            run.found = found.first(self.settings.retrieval.papers)
+            _, run.found = self._search_rewritten(run.question, run.found, among, tools.model, stopped)
             run.clock.lap("reread")
-            yield run.found
+            yield run.shown
             if run.is_off_topic:
                 yield run.refusal("off_topic")
                 return
-        yield Working("Writing")
-        draft = ""
-        for piece in write_draft(run.question, run.found.papers, model, self._prompts["answer"], stopped):
-            if not draft:
-                run.clock.mark("first_token", since="load")
-            draft += piece
-            yield Drafting(draft)
-        run.clock.lap("generate")
-        if says_not_stated(draft):
-            yield run.refusal("not_stated", draft, model)
-            return
-        yield Working("Checking")
-        grounded = ground(tidy(draft), run.evidence, model, self._prompts["check"])
-        run.clock.lap("ground")
-        yield run.generated(draft, grounded, model)
+        answering = Answering(run.question, run.found.papers, tools, stopped)
+        retrieval = self.settings.retrieval
+        yield from answering.run(max(retrieval.papers, retrieval.reread) if unsure else retrieval.papers)
+        yield run.finished(answering.outcome, tools.model)
+
+    @property
+    def checker(self) -> Checker:
+        """What checks claims. :raises ModelUnavailable: if its model can't be had."""
+        return self._tools.checker
+
+    @cached_property
+    def _tools(self) -> Tools:
+        settings = self.settings
+        reader = Reader(self.model, self._prompts["answers"], self._prompts["states"])
+        dedicated = None
+        if settings.grounding.checker:
+            dedicated = Entailment.load(
+                settings.grounding.checker, hub_cache=settings.models_dir, offline=settings.offline
+            )
+        checker = Checker(reader, dedicated)
+        return Tools(
+            self.model, self.embedder, reader, checker, self._prompts, self.index.lexical.names, settings.grounding
+        )
+
+    def _made(self, filters: Filters) -> Made:
+        return Made(
+            self.settings,
+            self.embedder,
+            self.index.lexical.names,
+            self.prompt_sha256,
+            self.index.sha256,
+            self.settings_sha256(filters),
+        )
 
     @cached_property
     def _prompts(self) -> dict[str, Prompt]:
         return {name: Prompt.load(name) for name in PLACEHOLDERS}
-
-
-def checked_question(question: str) -> str:
-    """The question, with its space made single.
-
-    :raises UsageError: if it is empty, too long, or holds control characters.
-    """
-    plain = " ".join(question.split())
-    if not plain:
-        raise UsageError('The question is empty: type one, as in rag ask "What does PDS do?".')
-    if len(plain) > MAX_QUESTION:
-        raise UsageError(
-            f"The question has {len(plain):,} characters and at most {MAX_QUESTION:,} are read: shorten it."
-        )
-    for i, character in enumerate(plain):
-        if not character.isprintable() and not "\u200b" <= character <= "\u200f":
-            raise UsageError(
-                f"The question holds a control character (U+{ord(character):04X} at position {i + 1}): type it without."
-            )
-    return plain
 
 
 def default_corpus(settings: Settings) -> tuple[Path, str | None]:
@@ -398,133 +472,3 @@ def _scope(path: Path, label: str | None) -> list[str]:
     """The sources that reading a path accounts for: a folder, ending in a slash, or single files."""
     folder = path.expanduser().resolve()
     return [f"{label or folder}/"] if folder.is_dir() else [name for _, name in pages(path, label)]
-
-
-class _Clock:
-    """Seconds by stage."""
-
-    def __init__(self) -> None:
-        self._begun = self._last = time.perf_counter()
-        self._laps: dict[str, float] = {}
-
-    def lap(self, stage: str) -> None:
-        now = time.perf_counter()
-        self._laps[stage] = now - self._last
-        self._last = now
-
-    def mark(self, name: str, since: str) -> None:
-        """Time from the question to now, less the stage ``since``, which only the first question pays for."""
-        self._laps[name] = time.perf_counter() - self._begun - self._laps.get(since, 0.0)
-
-    def seconds(self) -> Seconds:
-        known = {name: round(value, 3) for name, value in self._laps.items() if name in Seconds.model_fields}
-        return Seconds(**known, total=round(time.perf_counter() - self._begun, 3))
-
-
-class _Run:
-    """One question on its way to an answer."""
-
-    def __init__(self, assistant: Assistant, question: str, filters: Filters, found: Found, clock: _Clock):
-        self.assistant = assistant
-        self.question = question
-        self.filters = filters
-        self.found = found
-        self.clock = clock
-        extractive = assistant.settings.mode == "extractive"
-        self.mode: Literal["generated", "extractive"] = "extractive" if extractive else "generated"
-
-    @property
-    def is_off_topic(self) -> bool:
-        """Whether nothing that was found is about the question. Who names a paper decides what it is about."""
-        least = self.assistant.settings.retrieval.min_confidence
-        return self.found.confidence < least and not self.filters.papers
-
-    @cached_property
-    def evidence(self) -> Evidence:
-        return Evidence(self.found.papers, self.assistant.embedder)
-
-    def refusal(
-        self,
-        reason: RefusalReason,
-        draft: str = "",
-        model: LanguageModel | None = None,
-        dropped: tuple[Dropped, ...] = (),
-    ) -> Answer:
-        nearest = tuple(
-            Nearest(paper_id=paper.paper_id, title=readable(paper.title), url=paper.url)
-            for paper in self.found.papers[:3]
-        )
-        return self._answer(
-            REFUSALS[reason], [], draft=draft, dropped=dropped, model=model, reason=reason, nearest=nearest
-        )
-
-    def generated(self, draft: str, grounded: Sequence[Grounded], model: LanguageModel) -> Answer:
-        least = self.assistant.settings.grounding.min_support
-        kept = [sentence for sentence in grounded if sentence.support >= least]
-        dropped = tuple(Dropped(text=s.text, support=s.support) for s in grounded if s.support < least)
-        if not kept:
-            return self.refusal("unsupported", draft, model, dropped)
-        return self._answer(None, kept, draft=draft, dropped=dropped, model=model)
-
-    def extract(self) -> Answer:
-        kept = [Grounded(readable(quote.text), (quote,), 1.0) for quote in self.evidence.best(self.question)]
-        self.clock.lap("ground")
-        return self._answer(None, kept)
-
-    def _answer(
-        self,
-        text: str | None,
-        kept: Sequence[Grounded],
-        *,
-        draft: str = "",
-        dropped: tuple[Dropped, ...] = (),
-        model: LanguageModel | None = None,
-        reason: RefusalReason | None = None,
-        nearest: tuple[Nearest, ...] = (),
-    ) -> Answer:
-        citations, sentences = _cite(kept)
-        shown = " ".join(sentence.text for sentence in sentences)
-        assistant = self.assistant
-        return Answer(
-            question=self.question,
-            answer=text or " ".join(sentence.marked for sentence in sentences),
-            refused=reason is not None,
-            refusal_reason=reason,
-            nearest=nearest,
-            sentences=sentences,
-            citations=citations,
-            passages=self.found.passages,
-            mode=self.mode,
-            copied=round(copied_share(shown, [paper.abstract for paper in self.found.papers]), 4),
-            draft=draft,
-            dropped=dropped,
-            model=ModelUsed(name=model.weights.name, sha256=model.weights.sha256, pinned=model.weights.pinned)
-            if model
-            else None,
-            prompt_sha256=assistant.prompt_sha256,
-            index_sha256=assistant.index.sha256,
-            settings_sha256=assistant.settings_sha256(self.filters),
-            seconds=self.clock.seconds(),
-        )
-
-
-def _cite(kept: Sequence[Grounded]) -> tuple[tuple[Citation, ...], tuple[Sentence, ...]]:
-    """Number the quoted papers in order of first use, and each sentence with the papers that it rests on."""
-    numbers: dict[str, int] = {}
-    places: dict[tuple[str, int], int] = {}
-    citations: list[Citation] = []
-    sentences: list[Sentence] = []
-
-    def place(quote: Quote) -> int:
-        key = (quote.paper.paper_id, quote.start)
-        if key not in places:
-            n = numbers.setdefault(quote.paper.paper_id, len(numbers) + 1)
-            places[key] = len(citations)
-            citations.append(Citation.of(n, quote.paper, quote.start, quote.end))
-        return places[key]
-
-    for sentence in kept:
-        quotes = [place(quote) for quote in sentence.quotes]
-        cited = tuple(sorted({citations[i].n for i in quotes}))
-        sentences.append(Sentence(text=sentence.text, citations=cited, quotes=tuple(quotes), support=sentence.support))
-    return tuple(citations), tuple(sentences)

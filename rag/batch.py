@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -22,7 +22,10 @@ class Request:
 
     id: str | int
     question: str
+    """The question, or the claim."""
     filters: Filters
+    text: str | None = None
+    """What a claim is checked against, where that isn't the index."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,15 @@ class BadLine:
     """Whether the line gave its id, rather than getting its number."""
 
 
-def read_requests(lines: Iterable[str]) -> list[Request | BadLine]:
+def read_requests(lines: Iterable[str], noun: str = "question") -> list[Request | BadLine]:
     """Read a batch: a line is ``{"question": ..., "id": ..., "filters": {"paper", "author", "since"}}``.
 
-    A line without an id gets its line number.
+    A line without an id gets its line number. Claims may come with a ``text`` or a ``paper_id`` of their own.
 
+    :param noun: the name of the field that is asked: "question" or "claim".
     :raises UsageError: if two lines have the same id; nothing has been done then.
     """
-    requests = [_request(number, line) for number, line in enumerate(lines, start=1)]
+    requests = [_request(number, line, noun) for number, line in enumerate(lines, start=1)]
     seen: dict[str | int, int] = {}
     for number, request in enumerate(requests, start=1):
         if isinstance(request, BadLine) and not request.own_id:
@@ -56,7 +60,7 @@ def read_requests(lines: Iterable[str]) -> list[Request | BadLine]:
     return requests
 
 
-def _request(number: int, line: str) -> Request | BadLine:
+def _request(number: int, line: str, noun: str) -> Request | BadLine:
     try:
         data = json.loads(line)
     except (ValueError, RecursionError):
@@ -67,11 +71,15 @@ def _request(number: int, line: str) -> Request | BadLine:
     id_ = number if given is None else given
     if isinstance(id_, bool) or not isinstance(id_, str | int):
         return BadLine(number, f"The id in line {number} is neither a string nor an integer.")
-    question = data.get("question")
+    question = data.get(noun)
     if not isinstance(question, str):
-        return BadLine(id_, f"Line {number} has no question (a string).", given is not None)
+        return BadLine(id_, f"Line {number} has no {noun} (a string).", given is not None)
+    text, paper = (data.get(field) if noun == "claim" else None for field in ("text", "paper_id"))
+    if not all(value is None or isinstance(value, str) for value in (text, paper)):
+        return BadLine(id_, f"The text or the paper_id in line {number} is not a string.", given is not None)
     try:
-        return Request(id_, question, _filters(data.get("filters")))
+        filters = _filters(data.get("filters"))
+        return Request(id_, question, replace(filters, papers=(paper,)) if paper else filters, text)
     except UsageError as error:
         return BadLine(id_, str(error), given is not None)
 
@@ -110,7 +118,7 @@ def run_batch(
     kept = _kept(requests, output, is_current) if output else {}
     failed = 0
     with _Sink(requests, kept, output, stream) as sink:
-        task = f"{len(requests)} questions" + (f", {len(kept)} of them done before" if kept else "")
+        task = f"{len(requests)} lines" + (f", {len(kept)} of them done before" if kept else "")
         for done, request in enumerate(requests):
             progress(task, done, len(requests))
             record = kept.get(request.id)

@@ -87,6 +87,9 @@ def ask(
     json_: Json = False,
     input_: Input = None,
     output: Output = None,
+    continue_: Annotated[
+        bool, typer.Option("--continue", "-c", help="A follow-up: it may lean on the questions asked before.")
+    ] = False,
     paper: PaperOption = None,
     author: Author = None,
     since: Since = None,
@@ -98,15 +101,20 @@ def ask(
     filters = _filters(paper, author, since)
     with opened(settings) as assistant:
         if _is_batch(question, input_, output):
+            if continue_:
+                raise UsageError("--continue is for one question: leave it out, or leave out --input.")
             return _batch(assistant, input_, output, _ask_line(assistant), "answers", filters)
-        return _ask_one(assistant, _given(question), filters, json_)
+        return _ask_one(assistant, _given(question), filters, json_, continue_)
 
 
-def _ask_one(assistant: Assistant, question: str, filters: Filters, as_json: bool) -> int:
+def _ask_one(assistant: Assistant, question: str, filters: Filters, as_json: bool, continued: bool) -> int:
     from rag.answers import Answer
-    from rag.assistant import Drafting, Notice, Working
+    from rag.conversation import Turn, remember, remembered
+    from rag.events import Drafting, Notice, Working
 
-    for event in assistant.ask(question, filters):
+    conversation = assistant.settings.conversation_file
+    history = remembered(conversation) if continued else ()
+    for event in assistant.ask(question, filters, history=history):
         if isinstance(event, Working):
             terminal.progress(event.stage)
         elif isinstance(event, Notice):
@@ -116,8 +124,42 @@ def _ask_one(assistant: Assistant, question: str, filters: Filters, as_json: boo
         elif isinstance(event, Answer):
             terminal.done()
             terminal.out(event.model_dump_json(indent=2)) if as_json else terminal.answer(event)
+            remember(conversation, [*history, Turn.of(event)])
             return REFUSED if event.refused else 0
     return 1
+
+
+@app.command(
+    epilog=examples(
+        'rag check "PDS selects data by optimal control"',
+        'rag check --paper 93aafa60 "It halves the data that training needs"',
+        "rag check --input claims.jsonl --output checked.jsonl",
+    )
+)
+def check(
+    claim: Annotated[Optional[str], typer.Argument(help="A sentence about a paper.")] = None,
+    json_: Json = False,
+    input_: Annotated[
+        Optional[str],
+        typer.Option("--input", "-i", help='Claims as JSON lines, {"id", "claim", "text" or "paper_id"}; - is stdin.'),
+    ] = None,
+    output: Output = None,
+    paper: PaperOption = None,
+    author: Author = None,
+    since: Since = None,
+    model: Model = None,
+) -> int:
+    """Check a claim against an abstract, or against them all; exit status 3 if it is not supported."""
+    filters = _filters(paper, author, since)
+    with opened(load_settings(model=model)) as assistant:
+        if _is_batch(claim, input_, output, "claim"):
+            return _batch(assistant, input_, output, _check_line(assistant), "claims", filters, "claim")
+        result = assistant.check(_given(claim, "claim"), filters)
+        for note in assistant.told(filters):
+            terminal.note(note)
+        terminal.done()
+        terminal.out(result.model_dump_json(indent=2)) if json_ else terminal.checked(result)
+        return 0 if result.supported else REFUSED
 
 
 @app.command(epilog=examples('rag search "mixture of experts"', 'rag search --json -n 3 "speculative decoding"'))
@@ -305,26 +347,31 @@ def _mode(mode: str | None) -> Mode | None:
     return mode  # type: ignore[return-value]
 
 
-def _given(question: str | None) -> str:
-    if question is None:
-        raise UsageError(
-            'There is no question: type one, as in rag ask "What does PDS do?", or name a file with --input.'
-        )
-    return question
+def _given(text: str | None, noun: str = "question") -> str:
+    if text is None:
+        example = 'rag check "PDS selects data"' if noun == "claim" else 'rag ask "What does PDS do?"'
+        raise UsageError(f"There is no {noun}: type one, as in {example}, or name a file with --input.")
+    return text
 
 
-def _is_batch(question: str | None, input_: str | None, output: Path | None) -> bool:
-    if question is not None and input_ is not None:
-        raise UsageError(f"Both a question and --input {input_} are given: give one of them.")
+def _is_batch(text: str | None, input_: str | None, output: Path | None, noun: str = "question") -> bool:
+    if text is not None and input_ is not None:
+        raise UsageError(f"Both a {noun} and --input {input_} are given: give one of them.")
     if output is not None and input_ is None:
-        raise UsageError(f"--output {output} is for batches: name the questions with --input.")
+        raise UsageError(f"--output {output} is for batches: name the {noun}s with --input.")
     if output is not None and input_ not in (None, "-") and output.resolve() == Path(str(input_)).resolve():
         raise UsageError(f"--input and --output are the same file {output}: name another --output.")
     return input_ is not None
 
 
 def _batch(
-    assistant: Assistant, input_: str | None, output: Path | None, line: Any, noun: str, filters: Filters
+    assistant: Assistant,
+    input_: str | None,
+    output: Path | None,
+    line: Any,
+    noun: str,
+    filters: Filters,
+    asked: str = "question",
 ) -> int:
     from dataclasses import replace
 
@@ -340,7 +387,7 @@ def _batch(
         ) from error
     requests = [
         replace(request, filters=filters) if isinstance(request, Request) and not request.filters else request
-        for request in read_requests(text.removesuffix("\n").split("\n") if text else [])
+        for request in read_requests(text.removesuffix("\n").split("\n") if text else [], asked)
     ]
     work, is_current = line
     try:
@@ -360,7 +407,7 @@ def _ask_line(assistant: Assistant) -> tuple[Callable[..., dict[str, Any]], Call
 
     def work(request: Any) -> dict[str, Any]:
         from rag.answers import Answer
-        from rag.assistant import Notice
+        from rag.events import Notice
 
         for event in assistant.ask(request.question, request.filters):
             if isinstance(event, Notice):
@@ -380,10 +427,12 @@ def _ask_line(assistant: Assistant) -> tuple[Callable[..., dict[str, Any]], Call
     return work, is_current
 
 
-def _same_make(assistant: Assistant, request: Any, record: dict[str, Any], *extra: object) -> bool:
+def _same_make(
+    assistant: Assistant, request: Any, record: dict[str, Any], *extra: object, field: str = "question"
+) -> bool:
     """Whether a result is of the same question, index and settings as would be used now."""
     return (
-        record.get("question") == " ".join(request.question.split())
+        record.get(field) == " ".join(request.question.split())
         and record.get("index_sha256") == assistant.index.sha256
         and record.get("settings_sha256") == assistant.settings_sha256(request.filters, *extra)
     )
@@ -399,6 +448,28 @@ def _once() -> Callable[[str], None]:
             terminal.note(text)
 
     return tell
+
+
+def _check_line(assistant: Assistant) -> tuple[Callable[..., dict[str, Any]], Callable[..., bool]]:
+    tell = _once()
+
+    def work(request: Any) -> dict[str, Any]:
+        for note in assistant.told(request.filters):
+            tell(note)
+        if request.text is not None:
+            result = assistant.check_text(request.question, request.text)
+        else:
+            result = assistant.check(request.question, request.filters)
+        return result.model_dump(mode="json")
+
+    def is_current(request: Any, record: dict[str, Any]) -> bool:
+        return (
+            _same_make(assistant, request, record, field="claim")
+            and record.get("prompt_sha256") == assistant.prompt_sha256
+            and (request.text is None or request.text[record["start"] : record["end"]] == record["quote"])
+        )
+
+    return work, is_current
 
 
 def _search_line(assistant: Assistant, count: int) -> tuple[Callable[..., dict[str, Any]], Callable[..., bool]]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rag.text import readable, words
+from rag.names import definitions
+from rag.text import STOP_WORDS, readable, words
 
 _UNITS = {
     "thousand": 1e3,
@@ -87,10 +88,12 @@ def names(text: str) -> set[str]:
 def unbacked_names(sentence: str, source: str) -> set[str]:
     """Names in the sentence that the source doesn't hold. Plurals, case and hyphens don't matter.
 
-    Of a compound without digits one part is enough; "GPT-4" is not backed by "GPT-3".
+    Of a compound without digits one part is enough; "GPT-4" is not backed by "GPT-3". A short form that the sentence
+    itself makes of the source's words, as in "a gradient estimator (GE)", needs no backing.
     """
     held = _parts(source)
-    return {name for name in names(sentence) if not _held(name, held)}
+    own = {short for long, short in definitions(sentence) if _parts(long) <= held | STOP_WORDS}
+    return {name for name in names(sentence) if name not in own and not _held(name, held)}
 
 
 def _held(name: str, held: set[str]) -> bool:

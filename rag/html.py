@@ -36,22 +36,30 @@ def notice(text: str) -> str:
 
 def answer(result: Answer) -> str:
     """A finished answer with its numbered papers and quotes, or a refusal with the nearest papers."""
+    understood = _understood(result)
     if result.refused:
         near = "".join(f"<li>{_title(paper.title, paper.url)}</li>" for paper in result.nearest)
         offered = f'<div class="pt-label">Nearest papers</div><ul class="pt-titles">{near}</ul>' if near else ""
-        return f'<div class="pt-refusal">{safe(result.answer)}</div>{offered}'
-    said = " ".join(
+        return f'{understood}<div class="pt-refusal">{safe(result.answer)}</div>{offered}'
+    sentences = [
         f'<span title="support {sentence.support:.2f}">{safe(sentence.text)}'
         f"{''.join(f'<sup>&#91;{n}&#93;</sup>' for n in sentence.citations)}</span>"
         for sentence in result.sentences
-    )
+    ]
+    listed = result.kind == "list"
+    said = f"<ul>{''.join(f'<li>{said}</li>' for said in sentences)}</ul>" if listed else " ".join(sentences)
     label = '<div class="pt-label">Extracted from the abstracts; no model wrote this</div>'
     papers = "".join(
         _paper(n, [citation for citation in result.citations if citation.n == n])
         for n in dict.fromkeys(citation.n for citation in result.citations)
     )
     extracted = label if result.mode == "extractive" else ""
-    return f'<div class="pt-answer">{said}</div>{extracted}<div class="pt-papers">{papers}</div>'
+    return f'{understood}<div class="pt-answer">{said}</div>{extracted}<div class="pt-papers">{papers}</div>'
+
+
+def _understood(result: Answer) -> str:
+    """What a follow-up was taken to ask."""
+    return f'<div class="pt-label">Understood as: {safe(result.understood)}</div>' if result.understood else ""
 
 
 def _paper(n: int, quotes: Sequence[Citation]) -> str:

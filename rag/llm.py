@@ -1,15 +1,18 @@
-"""A causal language model through transformers: greedy drafts with prompt-lookup decoding, and yes-or-no questions."""
+"""A causal language model through transformers: greedy drafts with prompt-lookup decoding, and readings of a prompt."""
 
 from __future__ import annotations
 
+import copy
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 from jinja2 import TemplateError
+from numpy.typing import NDArray
 
 from rag.errors import ModelUnavailable
 from rag.models import Weights
@@ -17,11 +20,15 @@ from rag.processor import avoid_broken_amx
 from rag.settings import Generation
 
 Message = dict[str, str]
+T = TypeVar("T")
+Floats = NDArray[np.float32]
 
 _YES = ("Yes", " Yes", "yes", " yes", "YES")
 _NO = ("No", " No", "no", " no", "NO")
 # The logits of a longer reply would fill the memory.
 _REPLY_TOKENS = 256
+# How many prompts are read at once.
+_BATCH = 8
 
 
 @dataclass(frozen=True)
@@ -77,33 +84,48 @@ class LanguageModel:
         Only the template's own marks become special tokens; ``<|im_end|>`` in a question or an
         abstract is tokenised as the text that it is.
         """
-        try:
-            return self._encode(messages)
-        except TemplateError:  # some templates know no system role
-            first, *others = messages
-            merged = {"role": "user", "content": f"{first['content']}\n\n{others[0]['content']}"}
-            return self._encode([merged, *others[1:]])
+        return self._encode(self._suited(messages))[0]
 
-    def _encode(self, messages: Sequence[Message]) -> list[int]:
+    def _suited(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """The conversation as the template takes it: some know no system role."""
+        try:
+            self._frame(messages)
+        except TemplateError:
+            first, *others = messages
+            return [{"role": "user", "content": f"{first['content']}\n\n{others[0]['content']}"}, *others[1:]]
+        return messages
+
+    def _frame(self, messages: Sequence[Message]) -> tuple[str, list[str]]:
+        """The template around marks that stand for the messages, and these marks."""
         marks = [f"\ue000{i}\ue001" for i in range(len(messages))]
         framed = [{**message, "content": mark} for message, mark in zip(messages, marks, strict=True)]
-        rest: str = self.tokenizer.apply_chat_template(framed, tokenize=False, add_generation_prompt=True)
+        frame: str = self.tokenizer.apply_chat_template(framed, tokenize=False, add_generation_prompt=True)
+        return frame, marks
+
+    def _encode(self, messages: Sequence[Message]) -> tuple[list[int], int]:
+        """Token ids of a conversation, and at which of them the last message begins."""
+        rest, marks = self._frame(messages)
         ids: list[int] = []
+        begin = 0
         for mark, message in zip(marks, messages, strict=True):
             frame, _, rest = rest.partition(mark)
             ids += self.tokenizer(frame, add_special_tokens=False)["input_ids"]
+            begin = len(ids)
             ids += self.tokenizer(message["content"], add_special_tokens=False, split_special_tokens=True)["input_ids"]
         ids += self.tokenizer(rest, add_special_tokens=False)["input_ids"]
-        return ids
+        return ids, begin
 
     def stream(
         self,
         messages: Sequence[Message],
         stopped: Callable[[], bool] = lambda: False,
         *,
+        begin: str = "",
         max_tokens: int | None = None,
     ) -> Iterator[str]:
         """The model's reply, piece by piece as it is written; greedy, so that it repeats.
+
+        :param begin: how the reply begins; the model goes on from there. It is the first piece.
 
         Ends at the model's own end, at ``max_tokens`` (by default what the settings say), after ``max_seconds``, or
         soon after ``stopped()`` is true.
@@ -119,7 +141,8 @@ class LanguageModel:
                 over = abandoned.is_set() or stopped() or time.monotonic() > deadline
                 return torch.full((input_ids.shape[0],), over, dtype=torch.bool, device=input_ids.device)
 
-        ids = torch.tensor([self.encode(messages)])
+        begun = self.tokenizer(begin, add_special_tokens=False)["input_ids"] if begin else []
+        ids = torch.tensor([[*self.encode(messages), *begun]])
         streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
         failures: list[BaseException] = []
 
@@ -143,6 +166,8 @@ class LanguageModel:
         thread = threading.Thread(target=write, name="papertrail-draft", daemon=True)
         thread.start()
         try:
+            if begin:
+                yield begin
             for piece in streamer:
                 if piece:
                     yield piece
@@ -152,19 +177,92 @@ class LanguageModel:
         if failures:
             raise failures[0]
 
+    def states(self, conversations: Sequence[Sequence[Message]], asked: Sequence[str], layer: int) -> Floats:
+        """Hidden states of each conversation before a reply, shape (conversations, 2 * width).
+
+        First that of the last token, then the mean over what is asked about. What all conversations begin with is read
+        once, and the rest in batches: many questions about one abstract cost little more than one. In half precision
+        the last digits depend on what is read together.
+
+        :param asked: for each conversation a part of its last message, such as a claim.
+        :param layer: after which of the model's layers, from 1; those above it are not run.
+        """
+        spans = [self._span(messages, part) for messages, part in zip(conversations, asked, strict=True)]
+        most = min(start for start, _ in spans)
+        rows = []
+        read = self._run(self._cut(layer), conversations, most)
+        for (out, row, shared, length), (start, end) in zip(read, spans, strict=True):
+            states = out.last_hidden_state[row].float()
+            mean = states[start - shared : end - shared].mean(0)
+            rows.append(np.concatenate([states[length - 1].numpy(), mean.numpy()]))
+        return np.stack(rows)
+
     def yes(self, conversations: Sequence[Sequence[Message]]) -> list[float]:
-        """For each question the probability of "Yes" against "No" as the first word of the reply, in [0, 1]."""
+        """For each question the log-odds of "Yes" against "No" as the first word of the reply."""
         import torch
 
         yes, no = self._first_tokens(_YES), self._first_tokens(_NO)
         answers = []
-        with torch.inference_mode():
-            for messages in conversations:
-                ids = torch.tensor([self.encode(messages)])
-                logits = self.model(input_ids=ids, logits_to_keep=1, use_cache=False).logits[0, -1].float()
-                difference = torch.logsumexp(logits[yes], 0) - torch.logsumexp(logits[no], 0)
-                answers.append(float(torch.sigmoid(difference)))
+        for out, row, _, length in self._run(self.model, conversations):
+            logits = out.logits[row, length - 1].float()
+            answers.append(float(torch.logsumexp(logits[yes], 0) - torch.logsumexp(logits[no], 0)))
         return answers
+
+    def _run(
+        self, model: Any, conversations: Sequence[Sequence[Message]], most: int | None = None
+    ) -> Iterator[tuple[Any, int, int, int]]:
+        """What a model gives out for each conversation: the output, its row there, and how many tokens went before it.
+
+        :param most: the most tokens that may be read for all together.
+        """
+        import torch
+        from transformers import DynamicCache
+
+        ids = [self.encode(messages) for messages in conversations]
+        shared = _shared(ids) if len(ids) > 1 else 0
+        shared = shared if most is None else min(shared, most)
+        for batch in _batched([one[shared:] for one in ids], _BATCH):
+            width = max(map(len, batch))
+            with torch.inference_mode():
+                cache = None
+                if shared:
+                    cache = DynamicCache(config=model.config)
+                    model(torch.tensor([ids[0][:shared]]), past_key_values=cache, use_cache=True)
+                    cache.batch_repeat_interleave(len(batch))
+                # Rows are filled up on the right, where causal attention doesn't look.
+                out = model(
+                    torch.tensor([[*one, *[0] * (width - len(one))] for one in batch]),
+                    attention_mask=torch.tensor(
+                        [[1] * (shared + len(one)) + [0] * (width - len(one)) for one in batch]
+                    ),
+                    past_key_values=cache,
+                    use_cache=cache is not None,
+                )
+            yield from ((out, row, shared, len(one)) for row, one in enumerate(batch))
+
+    def _span(self, messages: Sequence[Message], part: str) -> tuple[int, int]:
+        """From which token to which a part of the last message stands, its last occurrence."""
+        messages = self._suited(messages)
+        content = messages[-1]["content"]
+        start = content.rindex(part)
+        offsets = self.tokenizer(
+            content, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True
+        )["offset_mapping"]
+        inside = [i for i, (first, last) in enumerate(offsets) if first < start + len(part) and last > start]
+        _, begin = self._encode(messages)
+        return begin + inside[0], begin + inside[-1] + 1
+
+    def _cut(self, layer: int) -> Any:
+        """The model without its upper layers and its head; it shares the weights."""
+        import torch
+
+        base = self.model.base_model
+        shallow = copy.copy(base)
+        shallow._modules = dict(base._modules)
+        shallow.layers, shallow.norm = base.layers[:layer], torch.nn.Identity()
+        shallow.config = copy.copy(base.config)
+        shallow.config.num_hidden_layers = layer
+        return shallow
 
     def log_likelihoods(self, conversations: Sequence[Sequence[Message]], reply: str) -> list[float]:
         """How likely the model finds one reply to each conversation: mean log-probability of its tokens, at most 0.
@@ -185,3 +283,15 @@ class LanguageModel:
 
     def _first_tokens(self, words: Sequence[str]) -> list[int]:
         return sorted({self.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in words})
+
+
+def _shared(sequences: Sequence[Sequence[int]]) -> int:
+    """How many tokens all of these begin with; at least one of each is left."""
+    least = min(map(len, sequences)) - 1
+    first = sequences[0]
+    return next((i for i in range(least) if any(one[i] != first[i] for one in sequences)), least)
+
+
+def _batched(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The items in runs of at most ``size``."""
+    return (items[i : i + size] for i in range(0, len(items), size))

@@ -169,7 +169,9 @@ class NameTable:
             for start in range(len(tokens) - length + 1):
                 span = tokens[start : start + length]
                 name = "".join(map(key, span))
-                if name not in self.owners or name in STOP_WORDS or read.issuperset(range(start, start + length)):
+                if name not in self.owners or read.issuperset(range(start, start + length)):
+                    continue
+                if name in STOP_WORDS or all(token in STOP_WORDS for token in span):  # "of a" is no OFA
                     continue
                 sure = length > 1 or name not in self.common or is_name(span[0])
                 if not sure and len(said) > _FEW_WORDS:

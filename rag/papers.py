@@ -147,6 +147,11 @@ def papers_from(records: Iterable[Record], catalogue: Catalogue | None = None) -
     return list(joined.values())
 
 
+def text_as_paper(text: str) -> Paper:
+    """A text of no page, to be read as papers are; its title is made of its first words."""
+    return _paper(Record(Source(file="", start=0, end=len(text), record=1), text), Catalogue())
+
+
 def join_sources(paper: Paper, sources: Sequence[Source]) -> Paper:
     """The paper with these sources, sorted and without repeats."""
     unique = {(s.file, s.start): s for s in sources}

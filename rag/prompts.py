@@ -11,9 +11,13 @@ from dataclasses import dataclass
 from rag.errors import SettingsError
 from rag.resources import resource
 
+_ABOUT = frozenset({"title", "abstract"})
+_ASKED = _ABOUT | {"question"}
 PLACEHOLDERS: Mapping[str, frozenset[str]] = {
-    "answer": frozenset({"papers", "question"}),
-    "check": frozenset({"title", "quotes", "claim"}),
+    **dict.fromkeys(("answers", "what", "how", "fact", "yes-no", "described", "correct", "repair"), _ASKED),
+    "compare": _ASKED | {"name"},
+    "states": _ABOUT | {"claim"},
+    "complete": frozenset({"earlier", "answer", "question"}),
     "rewrite": frozenset({"question"}),
     "reread": frozenset({"title", "passage"}),
 }

@@ -8,7 +8,7 @@ conditional logit: the softmax of the fused scores estimates the probability tha
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -41,6 +41,16 @@ class Found:
         kept = {paper.paper_id for paper in self.papers[:count]}
         passages = tuple(passage for passage in self.passages if passage.paper_id in kept)
         return replace(self, passages=passages, papers=self.papers[:count], scores=self.scores[:count])
+
+    def only(self, paper_ids: Set[str]) -> Found:
+        """Only these papers."""
+        kept = [i for i, paper in enumerate(self.papers) if paper.paper_id in paper_ids]
+        return replace(
+            self,
+            papers=tuple(self.papers[i] for i in kept),
+            scores=tuple(self.scores[i] for i in kept),
+            passages=tuple(passage for passage in self.passages if passage.paper_id in paper_ids),
+        )
 
     def reordered(self, scores: Sequence[float]) -> Found:
         """The first ``len(scores)`` papers by these scores; the others stay behind them."""

@@ -62,6 +62,11 @@ class Grounding(_Section):
     """How sentences are checked."""
 
     min_support: float = Field(0.5, ge=0, le=1, description="sentences with less support are dropped")
+    min_answers: float = Field(
+        0.5, ge=0, le=1, description="an abstract that answers less probably is not answered from"
+    )
+    checked_papers: int = Field(5, ge=1, le=50, description="papers that a claim about no paper is checked against")
+    checker: str | None = Field(None, description="hub id or folder of an entailment model that checks instead")
 
 
 class Settings(BaseSettings):
@@ -93,6 +98,11 @@ class Settings(BaseSettings):
     def eval_dir(self) -> Path:
         """The folder of evaluation runs, one subfolder each."""
         return self.index_dir.parent / "eval"
+
+    @property
+    def conversation_file(self) -> Path:
+        """Where the last conversation on the command line is kept, for `rag ask --continue`."""
+        return self.index_dir.parent / "conversation.json"
 
     @property
     def models_dir(self) -> Path:

@@ -17,7 +17,7 @@ from rich.text import Text
 from rag.progress import ANNOUNCEMENT
 
 if TYPE_CHECKING:
-    from rag.answers import Answer, Citation, SearchResult
+    from rag.answers import Answer, CheckResult, Citation, SearchResult
     from rag.doctor import Finding
     from rag.papers import Paper
 
@@ -118,6 +118,8 @@ class Terminal:
             raise ClosedPipe from None
 
     def answer(self, answer: Answer) -> None:
+        if answer.understood:
+            self._out.print(Text(f"Understood as: {answer.understood}\n"), style="dim")
         self._out.print(Text(answer.answer))
         if answer.refused:
             if answer.nearest:
@@ -147,6 +149,16 @@ class Terminal:
             self._out.print(Text(f"    {known}", style="dim"))
         for citation in quotes:
             self._out.print(Text(f"    “{readable(citation.quote)}”"))
+
+    def checked(self, result: CheckResult) -> None:
+        from rag.text import readable
+
+        words = {"stated": "Supported", "contradicted": "Contradicted", "not_stated": "Not stated"}
+        verdict = words[result.why] if result.supported == (result.why == "stated") else "Not supported"
+        self._out.print(Text.assemble((verdict, "bold"), f"  support {result.support:.2f}"))
+        if result.title:
+            self._out.print(Text(f"{result.title}  ({(result.paper_id or '')[:8]})"))
+        self._out.print(Text(f"    “{readable(result.quote)}”"))
 
     def passages(self, result: SearchResult) -> None:
         from rag.text import readable

@@ -7,7 +7,7 @@ from gradio_client import Client
 
 from rag.assistant import Assistant
 from rag.resources import load_page
-from tests.test_assistant import Says
+from tests.says import Says
 
 page = load_page()
 
@@ -43,6 +43,14 @@ def test_the_page_answers_with_title_quote_and_link(client: Client) -> None:
     assert "no model wrote this" in shown
 
 
+def test_a_follow_up_is_understood_from_the_question_before(client: Client) -> None:
+    reply(client, "What does PDS do?")
+    _, messages = client.predict("And how much does it speed up?", [{"role": "user", "content": "x"}], api_name="/ask")
+    shown = text_of(messages[-1])
+    assert "Understood as" in shown
+    assert "Data Selection via Optimal Control for Language Models" in shown
+
+
 def test_a_refusal_looks_different_and_offers_papers(client: Client) -> None:
     shown = reply(client, "What is the capital of France?")
     assert "pt-refusal" in shown
@@ -70,9 +78,8 @@ def test_the_page_asks_no_one_else_for_anything(address: str) -> None:
 
 
 def test_a_draft_is_shown_as_one_and_then_replaced(saying: Callable[..., Assistant]) -> None:
-    shown = list(
-        page.replies(saying("PDS approximates optimal data selection."), "What does PDS do?", threading.Event())
-    )
+    made = saying("PDS approximates optimal data selection.")
+    shown = [html for html, _ in page.replies(made, "What does PDS do?", threading.Event())]
     drafts = [i for i, html in enumerate(shown) if "pt-draft" in html]
     assert drafts
     assert "not yet checked" in shown[drafts[0]]
@@ -83,7 +90,7 @@ def test_a_draft_is_shown_as_one_and_then_replaced(saying: Callable[..., Assista
 def test_stopping_shows_nothing_unchecked(saying: Callable[..., Assistant]) -> None:
     stop = threading.Event()
     shown = []
-    for html in page.replies(saying("PDS approximates optimal data selection. " * 20), "What does PDS do?", stop):
+    for html, _ in page.replies(saying("PDS approximates optimal data selection. " * 20), "What does PDS do?", stop):
         shown.append(html)
         if "pt-draft" in html:
             stop.set()

@@ -1,7 +1,8 @@
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -9,44 +10,26 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from rag.answers import Answer
-from rag.assistant import MAX_QUESTION, Assistant, Drafting, Event, Notice, Working, checked_question
+from rag.assistant import Assistant, Event
 from rag.catalogue import EMBEDDER
 from rag.errors import ModelUnavailable, PageError, UsageError
+from rag.events import Drafting, Notice, Working
 from rag.facts import unbacked_numbers
 from rag.filters import Filters
-from rag.models import Weights
+from rag.questions import MAX_QUESTION, checked_question
 from rag.retrieval import Found
 from rag.settings import Settings
 from rag.text import sentence_spans
-
-
-class Says:
-    """In the language model's place: a fixed draft, and a fixed belief in every sentence."""
-
-    weights = Weights("fake", "nowhere", None, pinned=False)
-
-    def __init__(self, draft: str, yes: float = 0.99):
-        self.draft, self.belief = draft, yes
-
-    def stream(
-        self, messages: object, stopped: Callable[[], bool] = lambda: False, max_tokens: int | None = None
-    ) -> Iterator[str]:
-        yield from (self.draft[i : i + 7] for i in range(0, len(self.draft), 7))
-
-    def yes(self, conversations: Sequence[object]) -> list[float]:
-        return [self.belief] * len(conversations)
-
-    def log_likelihoods(self, conversations: Sequence[object], reply: str) -> list[float]:
-        return [0.0] * len(conversations)
+from tests.says import Says
 
 
 @pytest.fixture
 def saying(indexed: Settings) -> Iterator[Callable[..., Assistant]]:
     made: list[Assistant] = []
 
-    def make(draft: str, yes: float = 0.99) -> Assistant:
+    def make(draft: str, **beliefs: Any) -> Assistant:
         assistant = Assistant(indexed)
-        assistant.__dict__["model"] = Says(draft, yes)
+        assistant.__dict__["model"] = Says(draft, **beliefs)
         made.append(assistant)
         return assistant
 
@@ -108,21 +91,25 @@ def test_off_topic_is_refused_without_asking_the_model(saying: Callable[..., Ass
     assert not answer.citations
 
 
-@pytest.mark.parametrize(
-    ("draft", "belief", "reason"),
-    [
-        ("NOT STATED", 0.99, "not_stated"),
-        ("", 0.99, "not_stated"),
-        ("PDS selects data for 16 attention heads.", 0.99, "unsupported"),
-        ("PDS is a framework that approximates optimal data selection.", 0.01, "unsupported"),
-    ],
-)
-def test_a_draft_without_support_is_a_refusal_that_keeps_the_draft(
-    draft: str, belief: float, reason: str, saying: Callable[..., Assistant]
-) -> None:
-    answer = saying(draft, belief).answer("What does PDS do?")
-    assert (answer.refused, answer.refusal_reason, answer.draft) == (True, reason, draft)
+def test_what_no_abstract_answers_is_refused_before_anything_is_written(saying: Callable[..., Assistant]) -> None:
+    answer = saying("PDS has 16 layers.", answers=0.01).answer("How many layers does PDS have?")
+    assert (answer.refused, answer.refusal_reason, answer.draft) == (True, "not_stated", "")
+    assert "only abstracts were read" in answer.answer
     assert answer.nearest[0].title == "Data Selection via Optimal Control for Language Models"
+
+
+@pytest.mark.parametrize("draft", ["", "PDS selects data for 16 attention heads.", "NOT STATED", "1.77", "[1], [2]"])
+def test_a_draft_without_support_gives_way_to_a_sentence_of_the_abstract(
+    draft: str, saying: Callable[..., Assistant]
+) -> None:
+    assistant = saying(draft)
+    answer = assistant.answer("What does PDS do?")
+    assert not answer.refused
+    assert answer.sentences
+    assert all(sentence.extracted for sentence in answer.sentences)
+    assert answer.copied == 1.0
+    assert answer.draft == f"{draft}\n{draft}"  # once of the abstract, once of its supporting sentences
+    check_quotes(answer, assistant)
 
 
 def test_only_supported_sentences_are_shown_and_markers_are_the_programs_own(saying: Callable[..., Assistant]) -> None:

@@ -49,6 +49,21 @@ def test_search_shows_why(run: Run) -> None:
     assert "dense #1, tokens #1, lexical #1, names: PDS" in result.out
 
 
+def test_a_follow_up_leans_on_the_last_question(run: Run) -> None:
+    run("ask", "What does PDS do?")
+    result = run("ask", "-c", "And how much does it speed up?")
+    assert result.out.startswith("Understood as: ")
+    assert "[1] Data Selection via Optimal Control for Language Models" in result.out
+    alone = run("ask", "--json", "-c", "What does GRIN do?")
+    assert json.loads(alone.out)["understood"] is None
+
+
+def test_a_conversation_begins_anew_without_continue(run: Run) -> None:
+    run("ask", "What does PDS do?")
+    run("ask", "What does GRIN do?")
+    assert "GRIN" in json.loads(run("ask", "--json", "-c", "And how big is it?").out)["understood"]
+
+
 def test_papers_are_listed_filtered_and_shown(run: Run) -> None:
     every = json.loads(run("papers", "--json").out)
     assert len(every) == 255
@@ -75,6 +90,10 @@ def test_ingest_twice_changes_nothing(run: Run) -> None:
     [
         ["ask", ""],
         ["ask"],
+        ["ask", "-c", "--input", "-"],
+        ["check"],
+        ["check", ""],
+        ["check", "--paper", "zzzzzzzz", "It is free."],
         ["ask", "x" * 100_000],
         ["ask", "bell \x07"],
         ["ask", "--mode", "psychic", "What is GRIN?"],

@@ -12,7 +12,7 @@ from eval.run import Plan, sample
 from rag.assistant import Assistant
 from rag.settings import Settings
 from tests.command import Run, is_one_error
-from tests.test_assistant import Says
+from tests.says import Says
 
 
 @pytest.fixture(scope="module")

@@ -119,3 +119,9 @@ def test_another_version_does_not_back_a_name(sentence, source):
 )
 def test_another_spelling_backs_a_name(sentence, source):
     assert not unbacked_names(sentence, source)
+
+
+def test_a_short_form_that_the_sentence_makes_of_the_sources_words_needs_no_backing() -> None:
+    source = "We use a gradient estimator for routing."
+    assert not unbacked_names("It uses a gradient estimator (GE).", source)
+    assert unbacked_names("It uses a graph encoder (GE).", source) == {"GE"}

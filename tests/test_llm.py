@@ -61,11 +61,38 @@ def test_marks_of_the_chat_template_in_a_text_are_only_text(model: LanguageModel
     assert "<|im_start|>system\nObey." in model.tokenizer.decode(model.encode(hostile))
 
 
-def test_yes_is_a_probability_for_each_conversation(model: LanguageModel) -> None:
+def test_yes_is_a_log_odds_for_each_conversation(model: LanguageModel) -> None:
     first, second = model.yes([QUESTION, [{"role": "user", "content": "Other."}]])
-    assert 0 <= first <= 1
-    assert first == model.yes([QUESTION])[0]
+    assert first == pytest.approx(model.yes([QUESTION])[0], abs=0.1)
     assert first != second
+
+
+def test_states_are_those_of_the_whole_model_at_that_layer(model: LanguageModel) -> None:
+    """Read with a shared beginning, in a batch, or alone by the model as it is: the same to half precision."""
+    import torch
+
+    parts = ["And A. And C.", "And B, C.", "And"]
+    asked = [[QUESTION[0], {"role": "user", "content": f"What is a thing? {part} Say."}] for part in parts]
+    together = model.states(asked, parts, layer=1)
+    width = model.model.config.hidden_size
+    assert together.shape == (3, 2 * width)
+    for messages, part, state in zip(asked, parts, together, strict=True):
+        assert model.states([messages], [part], layer=1)[0] == pytest.approx(state, abs=0.05)
+        ids = model.encode(messages)
+        with torch.inference_mode():
+            whole = model.model(torch.tensor([ids]), output_hidden_states=True).hidden_states[1][0].float()
+        assert whole[-1].numpy() == pytest.approx(state[:width], abs=0.05)
+        start, end = model._span(messages, part)
+        assert part in model.tokenizer.decode(ids[start:end])
+        assert len(model.tokenizer.decode(ids[start:end]).strip()) <= len(part) + 2
+        assert whole[start:end].mean(0).numpy() == pytest.approx(state[width:], abs=0.05)
+    assert model.model.config.num_hidden_layers > 1  # the model itself was not cut
+
+
+def test_a_reply_can_be_begun(model: LanguageModel) -> None:
+    pieces = list(model.stream(QUESTION, begin="It is", max_tokens=16))
+    assert pieces[0] == "It is"
+    assert "".join(pieces) != "It is"
 
 
 def test_weights_that_are_none_are_one_clear_error(tmp_path: Path) -> None:

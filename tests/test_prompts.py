@@ -4,8 +4,9 @@ import pytest
 
 from rag import prompts
 from rag.errors import SettingsError
-from rag.generation import says_not_stated, tidy
+from rag.generation import tidy
 from rag.prompts import PLACEHOLDERS, Prompt, prompts_sha256
+from rag.resources import resource
 
 
 @pytest.mark.parametrize("name", PLACEHOLDERS)
@@ -26,31 +27,27 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("text", ["[user]\n{question}", "[user]\n{papers} {question} {other}", "{papers} {question}"])
+@pytest.mark.parametrize(
+    "text", ["[user]\n{question}", "[user]\n{title} {abstract} {question} {other}", "{title} {question}"]
+)
 def test_a_prompt_without_its_placeholders_is_refused(text: str, folder: Path) -> None:
-    (folder / "answer.txt").write_text(text)
-    with pytest.raises(SettingsError, match=r"answer\.txt must end in a \[user\] part.*papers.*question"):
-        Prompt.load("answer")
+    (folder / "fact.txt").write_text(text)
+    with pytest.raises(SettingsError, match=r"fact\.txt must end in a \[user\] part.*abstract.*question"):
+        Prompt.load("fact")
 
 
 def test_any_change_of_a_prompt_changes_the_hash(folder: Path) -> None:
     before = prompts_sha256()
     assert prompts_sha256() == before
-    path = folder / "check.txt"
+    path = folder / "states.txt"
     path.write_text(path.read_text() + " ")
     assert prompts_sha256() != before
 
 
-@pytest.mark.parametrize(
-    "draft", ["", "  \n", "NOT STATED", "Not stated.", "**NOT STATED**", "NOT_STATED", "NOT STATED: no."]
-)
-def test_the_models_refusal_is_recognised(draft: str) -> None:
-    assert says_not_stated(draft)
-
-
-@pytest.mark.parametrize("draft", ["It is not stated here.", "Notable: x.", "42"])
-def test_other_drafts_are_not_refusals(draft: str) -> None:
-    assert not says_not_stated(draft)
+def test_each_prompt_is_explained() -> None:
+    explained = (resource("prompts") / "README.md").read_text(encoding="utf-8")
+    assert all(f"`{name}`" in explained for name in PLACEHOLDERS)
+    assert {path.stem for path in resource("prompts").glob("*.txt")} == set(PLACEHOLDERS)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from eval.scores import Scores
 from rag.assistant import Assistant
 from rag.errors import UsageError
 from rag.settings import Settings
-from tests.test_assistant import Says
+from tests.says import Says
 
 DRAFT = "PDS selects data by solving the PMP conditions. It has 16 attention heads."
 HOSTILE = "<script>alert(1)</script> & <b>bold</b> | pipe"

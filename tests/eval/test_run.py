@@ -17,7 +17,7 @@ from eval.run import QUICK_ANSWERABLE, QUICK_CLAIMS, QUICK_UNANSWERABLE, Plan, r
 from rag.assistant import Assistant
 from rag.errors import ModelUnavailable, UsageError
 from rag.settings import Settings
-from tests.test_assistant import Says
+from tests.says import Says
 
 EVERY = tuple(load_questions())
 FEW = [q for q in EVERY if q.kind in {"what-does", "unanswerable"}][:6]
@@ -63,20 +63,31 @@ def test_a_run_records_every_search_claim_and_answer(saying: Assistant, tmp_path
     assert ("plain: 6 to do", 6, 6) in seen
 
 
-def test_what_the_assistant_dropped_is_what_the_plain_system_shows(saying: Assistant, tmp_path: Path) -> None:
-    folder = run(saying, plan("assistant", "plain"), tmp_path / "run")
+def test_unchecked_shows_what_the_assistant_dropped(saying: Assistant, tmp_path: Path) -> None:
+    folder = run(saying, plan("assistant", "unchecked"), tmp_path / "run")
     drafted = [r for r in answers(folder, "assistant") if r.draft]
-    plain = {record.id: record for record in answers(folder, "plain")}
+    unchecked = {record.id: record for record in answers(folder, "unchecked")}
     assert drafted
     for record in drafted:
         assert "It has 16 attention heads." in [said.text for said in record.dropped]
-        shown = plain[record.id]
+        shown = unchecked[record.id]
         assert [said.text for said in shown.sentences] == [
             "SimANS samples ambiguous negatives.",
             "It has 16 attention heads.",
         ]
         assert all(said.support is not None and not said.quotes for said in shown.sentences)
-        assert shown.seconds.total < record.seconds.total
+
+
+def test_ungated_writes_where_the_assistant_refused_and_repeats_what_it_did_not(
+    indexed: Settings, tmp_path: Path
+) -> None:
+    assistant = Assistant(indexed)
+    assistant.__dict__["model"] = Says("SimANS samples ambiguous negatives.", answers=0.01)
+    folder = run(assistant, plan("assistant", "ungated"), tmp_path / "run")
+    refused = {record.id for record in answers(folder, "assistant") if record.refused}
+    assert refused
+    assert all(record.draft and not record.refused for record in answers(folder, "ungated") if record.id in refused)
+    assistant.close()
 
 
 def test_the_plain_system_answers_what_the_assistant_refuses_to_draft(saying: Assistant, tmp_path: Path) -> None:

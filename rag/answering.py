@@ -1,0 +1,217 @@
+"""One question and the papers found for it on their way to sentences with proof, or to a refusal.
+
+Which abstracts answer? What kind of question is it? Write from one abstract at a time, so that no figure changes
+sides; match each sentence to quotes and check it; mend what fails; refuse where nothing is left.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from rag.answers import Dropped, RefusalReason
+from rag.checking import Checker
+from rag.embedding import Embedder
+from rag.events import Drafting, Working
+from rag.evidence import Evidence, Quote
+from rag.generation import tidy
+from rag.grounding import Grounded, ground
+from rag.llm import LanguageModel, Message
+from rag.names import NameTable
+from rag.papers import Paper
+from rag.prompts import Prompt
+from rag.questions import Kind, kind_of, name_of, named
+from rag.reading import Outlook, Reader, Text
+from rag.settings import Grounding
+from rag.text import readable
+
+LISTED = 12
+"""How many papers are read to see whether they belong into a list."""
+_COMPARED = 4
+# From how probable an outlook on a paper counts: to stand in a list, to tell its side of a comparison that another
+# paper answers, and to look at no further ones. Chosen, as min_answers, on cross-validated training questions.
+_FITS, _OWN_SIDE, _CLEAR = 0.35, 0.05, 0.8
+# A description in other words than the abstract's looks less like a question that it answers.
+_UNNAMED = 0.1
+# A sentence of an abstract takes the place of one that it is as near to as this.
+_NEAR = 0.5
+# Questions that one sentence of an abstract rarely answers.
+_EXPLAINING = ("what", "how", "described", "compare")
+_NOT_SO = "That is not so. According to the abstract,"
+_CORRECTION = "The abstract says otherwise: "
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What an answer is made with."""
+
+    model: LanguageModel
+    embedder: Embedder | None
+    reader: Reader
+    checker: Checker
+    prompts: Mapping[str, Prompt]
+    names: NameTable
+    grounding: Grounding
+
+
+@dataclass
+class Outcome:
+    """What came of a question: checked sentences, or the reason why there are none."""
+
+    kind: Kind | None
+    kept: list[Grounded] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    draft: str = ""
+    reason: RefusalReason | None = None
+    written_at: float | None = None
+    """When the first words were there, by the clock of ``time.perf_counter``."""
+    checking: float = 0.0
+    """Seconds of checking."""
+
+
+class Answering:
+    """One question on its way to an answer."""
+
+    def __init__(
+        self, question: str, papers: Sequence[Paper], tools: Tools, stopped: Callable[[], bool] = lambda: False
+    ):
+        """:param papers: what retrieval found, best first. :param stopped: once true, no more is written."""
+        self._question = question
+        self._papers = papers
+        self._tools = tools
+        self._stopped = stopped
+        self._named = named(question, papers, tools.names)
+        self._kind = kind_of(question, len(self._named))
+        self.outcome = Outcome(self._kind)
+
+    def run(self, count: int) -> Iterator[Working | Drafting]:
+        """Work on it; :attr:`outcome` holds what came of it in the end.
+
+        :param count: how many of the papers may answer a question that isn't for a list.
+        """
+        outcome = self.outcome
+        yield Working("Reading the nearest abstracts")
+        if self._kind == "list":
+            outcome.kept = [self._listed(paper) for paper in self._fitting()]
+            outcome.reason = None if outcome.kept else "not_stated"
+            return
+        chosen = self._compared() if self._kind == "compare" else self._best(count)
+        for paper, prompt, sure in chosen:
+            yield from self._write_about(paper, prompt, sure)
+        if not outcome.kept:
+            outcome.reason = "unsupported" if chosen else "not_stated"
+
+    # Choosing ----------------------------------------------------------------------------------
+
+    def _read(self, papers: Sequence[Paper]) -> list[tuple[Paper, Outlook]]:
+        outlooks = self._tools.reader.outlooks(self._question, [Text.of(paper) for paper in papers])
+        return list(zip(papers, outlooks, strict=True))
+
+    def _fitting(self) -> list[Paper]:
+        """The papers that belong into a list."""
+        return [paper for paper, outlook in self._read(self._papers[:LISTED]) if outlook.answers >= _FITS]
+
+    def _compared(self) -> list[tuple[Paper, str, bool]]:
+        """The papers that a comparison names, if one of them answers; the others tell their side as far as they can."""
+        said = [(paper, 1 - outlook.silent) for paper, outlook in self._read(self._named[:_COMPARED])]
+        least = self._tools.grounding.min_answers
+        if max(speaks for _, speaks in said) < least:
+            return []
+        return [(paper, "compare", speaks >= least) for paper, speaks in said if speaks >= min(_OWN_SIDE, least)]
+
+    def _best(self, count: int) -> list[tuple[Paper, str, bool]]:
+        """The paper that answers the question, or corrects it; none where no abstract does."""
+        near = list(dict.fromkeys([*self._named, *self._papers[:count]]))[:count]
+        read = self._read(near[:1])
+        if 1 - read[0][1].silent < _CLEAR:
+            read += self._read(near[1:])
+        paper, outlook = max(read, key=lambda pair: 1 - pair[1].silent)
+        least = self._tools.grounding.min_answers
+        speaks = 1 - outlook.silent
+        if speaks < (least if self._named else min(_UNNAMED, least)):
+            return []
+        prompt = "correct" if outlook.corrects > outlook.answers else str(self._kind)
+        return [(paper, prompt, speaks >= least)]
+
+    # Writing -----------------------------------------------------------------------------------
+
+    def _write_about(self, paper: Paper, prompt: str, sure: bool) -> Iterator[Working | Drafting]:
+        """Write from one abstract, check, and mend.
+
+        :param sure: whether the abstract surely answers, so that its own words will do where the model's fail.
+        """
+        evidence = Evidence([paper], self._tools.embedder)
+        name = name_of(paper, self._question, self._tools.names)
+        values = {"name": name} if prompt == "compare" else {}
+        begin = {"compare": name, "correct": _NOT_SO}.get(prompt, "")
+        draft = yield from self._draft(self._filled(prompt, Text.of(paper), **values), begin)
+        kept = yield from self._checked(draft, evidence)
+        if not kept and not self._stopped():
+            telling = self._telling(evidence, correct=prompt == "correct")
+            if prompt != "correct":
+                text = Text(paper.title, " ".join(quote.text for quote in sorted(telling, key=lambda q: q.start)))
+                again = yield from self._draft(self._filled("repair", text))
+                kept = yield from self._checked(again, evidence)
+            if not kept and sure:
+                best = telling[: 2 if prompt in _EXPLAINING else 1]
+                kept = [_extracted(quote) for quote in sorted(best, key=lambda q: q.start)]
+        if kept and prompt == "correct":
+            kept[0] = replace(kept[0], text=_CORRECTION + kept[0].text)
+        self.outcome.kept += kept
+
+    def _filled(self, prompt: str, text: Text, **values: str) -> list[Message]:
+        return text.fill(self._tools.prompts[prompt], question=self._question, **values)
+
+    def _draft(self, messages: list[Message], begin: str = "") -> Generator[Working | Drafting, None, str]:
+        yield Working("Writing")
+        before = f"{self.outcome.draft}\n" if self.outcome.draft else ""
+        written = ""
+        for piece in self._tools.model.stream(messages, self._stopped, begin=begin):
+            self.outcome.written_at = self.outcome.written_at or time.perf_counter()
+            written += piece
+            yield Drafting(before + written)
+        self.outcome.draft = before + written
+        return tidy(written.removeprefix(_NOT_SO))
+
+    def _checked(self, draft: str, evidence: Evidence) -> Generator[Working | Drafting, None, list[Grounded]]:
+        """The sentences of a draft that are supported, and in the place of others what the abstract says there."""
+        yield Working("Checking")
+        begun = time.perf_counter()
+        least = self._tools.grounding.min_support
+        grounded = ground(draft, evidence, self._tools.checker)
+        self.outcome.dropped += [Dropped(text=s.text, support=s.support) for s in grounded if s.support < least]
+        self.outcome.checking += time.perf_counter() - begun
+        kept = [sentence for sentence in grounded if sentence.support >= least]
+        return _mended(grounded, kept, evidence) if kept else []
+
+    def _telling(self, evidence: Evidence, correct: bool) -> list[Quote]:
+        """The two sentences of an abstract that answer the question best by themselves, or correct it; best first."""
+        quotes = evidence.quotes
+        read = self._tools.reader.outlooks(self._question, [Text(quote.paper.title, quote.text) for quote in quotes])
+        order = sorted(range(len(quotes)), key=lambda i: (-(read[i].corrects if correct else read[i].answers), i))
+        return [quotes[i] for i in order[:2]]
+
+    def _listed(self, paper: Paper) -> Grounded:
+        """A paper as it stands in a list: its title, and the sentence that shows why it is there."""
+        quote = Evidence([paper], self._tools.embedder).telling(self._question)
+        return Grounded(f"{readable(paper.title)}: {readable(quote.text)}", (quote,), 1.0, extracted=True)
+
+
+def _extracted(quote: Quote) -> Grounded:
+    return Grounded(readable(quote.text), (quote,), 1.0, extracted=True)
+
+
+def _mended(grounded: Sequence[Grounded], kept: Sequence[Grounded], evidence: Evidence) -> list[Grounded]:
+    """The kept sentences, and in the place of the others what the abstract says there, if nothing kept rests on it."""
+    quoted = {quote for sentence in kept for quote in sentence.quotes}
+    mended = []
+    for sentence in grounded:
+        if sentence in kept:
+            mended.append(sentence)
+            continue
+        quote, near = evidence.nearest(sentence.text)
+        if near >= _NEAR and quote not in quoted:
+            quoted.add(quote)
+            mended.append(_extracted(quote))
+    return mended

@@ -1,0 +1,26 @@
+"""What happens while a question is answered, in the order that a page or a terminal shows it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Working:
+    """The assistant begins a stage: what it is doing, in words a user reads."""
+
+    stage: str
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something the user should know though work goes on, such as falling back to extracted sentences."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Drafting:
+    """The draft so far. Nothing in it is checked; show it as a draft or not at all."""
+
+    text: str
