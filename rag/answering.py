@@ -63,6 +63,8 @@ class Outcome:
     kept: list[Grounded] = field(default_factory=list)
     dropped: list[Dropped] = field(default_factory=list)
     draft: str = ""
+    rewritten: str = ""
+    """What was written again from the supporting sentences, where a draft failed as a whole."""
     reason: RefusalReason | None = None
     written_at: float | None = None
     """When the first words were there, by the clock of ``time.perf_counter``."""
@@ -151,7 +153,7 @@ class Answering:
             telling = self._telling(evidence, correct=prompt == "correct")
             if prompt != "correct":
                 text = Text(paper.title, " ".join(quote.text for quote in sorted(telling, key=lambda q: q.start)))
-                again = yield from self._draft(self._filled("repair", text))
+                again = yield from self._draft(self._filled("repair", text), again=True)
                 kept = yield from self._checked(again, evidence)
             if not kept and sure:
                 best = telling[: 2 if prompt in _EXPLAINING else 1]
@@ -163,15 +165,21 @@ class Answering:
     def _filled(self, prompt: str, text: Text, **values: str) -> list[Message]:
         return text.fill(self._tools.prompts[prompt], question=self._question, **values)
 
-    def _draft(self, messages: list[Message], begin: str = "") -> Generator[Working | Drafting, None, str]:
-        yield Working("Writing")
-        before = f"{self.outcome.draft}\n" if self.outcome.draft else ""
+    def _draft(
+        self, messages: list[Message], begin: str = "", *, again: bool = False
+    ) -> Generator[Working | Drafting, None, str]:
+        yield Working("Writing again from what is supported" if again else "Writing")
+        earlier = self.outcome.rewritten if again else self.outcome.draft
+        before = f"{earlier}\n" if earlier else ""
         written = ""
         for piece in self._tools.model.stream(messages, self._stopped, begin=begin):
             self.outcome.written_at = self.outcome.written_at or time.perf_counter()
             written += piece
             yield Drafting(before + written)
-        self.outcome.draft = before + written
+        if again:
+            self.outcome.rewritten = before + written
+        else:
+            self.outcome.draft = before + written
         return tidy(written.removeprefix(_NOT_SO))
 
     def _checked(self, draft: str, evidence: Evidence) -> Generator[Working | Drafting, None, list[Grounded]]:

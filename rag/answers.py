@@ -170,6 +170,8 @@ class Answer(_Frozen):
     mode: Literal["generated", "extractive"]
     copied: float
     draft: str
+    rewritten: str = ""
+    """What was written again from the supporting sentences, where a draft failed as a whole."""
     dropped: tuple[Dropped, ...] = ()
     model: ModelUsed | None
     prompt_sha256: str

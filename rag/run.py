@@ -101,6 +101,7 @@ class Run:
             mode=self.mode,
             copied=round(copied_share(shown, [paper.abstract for paper in self.found.papers]), 4),
             draft=outcome.draft,
+            rewritten=outcome.rewritten,
             dropped=tuple(outcome.dropped),
             model=used(model) if model else None,
             prompt_sha256=made.prompt_sha256,

@@ -113,7 +113,7 @@ def test_a_draft_without_any_support_is_written_again_from_the_sentences_that_su
     model = Says("Zorb sorts 9,000 marbles.", "Zorb sorts 1,200 marbles a second.", answers=telling)
     made = outcome("How many marbles does Zorb sort?", model, PAPERS)
     assert [sentence.text for sentence in made.kept] == ["Zorb sorts 1,200 marbles a second."]
-    assert made.draft == "Zorb sorts 9,000 marbles.\nZorb sorts 1,200 marbles a second."
+    assert (made.draft, made.rewritten) == ("Zorb sorts 9,000 marbles.", "Zorb sorts 1,200 marbles a second.")
     assert len(model.asked) == 2
     assert "It is free." not in model.asked[1]
 

@@ -44,8 +44,8 @@ def test_the_page_answers_with_title_quote_and_link(client: Client) -> None:
 
 
 def test_a_follow_up_is_understood_from_the_question_before(client: Client) -> None:
-    reply(client, "What does PDS do?")
-    _, messages = client.predict("And how much does it speed up?", [{"role": "user", "content": "x"}], api_name="/ask")
+    _, before = client.predict("What does PDS do?", [], api_name="/ask")
+    _, messages = client.predict("And how much does it speed up?", before, api_name="/ask")
     shown = text_of(messages[-1])
     assert "Understood as" in shown
     assert "Data Selection via Optimal Control for Language Models" in shown

@@ -300,7 +300,7 @@ def test_progress_counts_the_lines_and_those_done_before(output):
         stopped.run()
     seen = []
     Bench(output).run(progress=lambda *step: seen.append(step))
-    assert {task for task, _, _ in seen} == {"4 questions, 2 of them done before"}
+    assert {task for task, _, _ in seen} == {"4 lines, 2 of them done before"}
     assert [done for _, done, _ in seen] == [0, 1, 2, 3, 4]
     assert {total for _, _, total in seen} == {4}
 
