@@ -438,7 +438,7 @@ class Assistant:
             dedicated = Entailment.load(
                 settings.grounding.checker, hub_cache=settings.models_dir, offline=settings.offline
             )
-        checker = Checker(reader, dedicated)
+        checker = Checker(reader, dedicated, settings.grounding.min_support)
         return Tools(
             self.model, self.embedder, reader, checker, self._prompts, self.index.lexical.names, settings.grounding
         )

@@ -29,9 +29,11 @@ class Verdict:
 class Checker:
     """Checks claims with the local model, or with a dedicated checker in its place."""
 
-    def __init__(self, reader: Reader, dedicated: Entailment | None = None):
+    def __init__(self, reader: Reader, dedicated: Entailment | None = None, least: float = 0.5):
+        """:param least: from which support on a claim counts as stated, in [0, 1]."""
         self._reader = reader
         self._dedicated = dedicated
+        self._least = least
 
     def supports(self, backed: Sequence[tuple[str, Sequence[Quote]]]) -> list[float]:
         """How well quotes support a sentence, in [0, 1], for each pair. No quotes, no support.
@@ -47,16 +49,16 @@ class Checker:
     def verdicts(self, claims: Sequence[tuple[str, Text]]) -> list[Verdict]:
         """How each text stands to its claim."""
         read = self._dedicated.beliefs if self._dedicated else self._reader.beliefs
-        return [_joined(claim, text, belief) for (claim, text), belief in zip(claims, read(claims), strict=True)]
+        return [self._joined(claim, text, belief) for (claim, text), belief in zip(claims, read(claims), strict=True)]
 
-
-def _joined(claim: str, text: Text, belief: Belief) -> Verdict:
-    whole = f"{text.title}\n{text.body}"
-    support = belief.stated
-    if unbacked_numbers(claim, whole) or unbacked_names(claim, whole):
-        support = min(support, _CEILING)
-    why: WhyChecked = "contradicted" if belief.contradicted > belief.not_stated else "not_stated"
-    return Verdict(round(support, 4), "stated" if support >= 0.5 else why)
+    def _joined(self, claim: str, text: Text, belief: Belief) -> Verdict:
+        whole = f"{text.title}\n{text.body}"
+        support = belief.stated
+        if unbacked_numbers(claim, whole) or unbacked_names(claim, whole):
+            support = min(support, _CEILING)
+        support = round(support, 4)
+        otherwise: WhyChecked = "contradicted" if belief.contradicted > belief.not_stated else "not_stated"
+        return Verdict(support, "stated" if support >= self._least else otherwise)
 
 
 def _within(sentence: str, quotes: Sequence[Quote], support: float) -> float:

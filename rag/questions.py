@@ -20,6 +20,7 @@ MAX_QUESTION = 4000
 """Characters of a question, or of a claim."""
 # A name that is surer than this is meant; a title has at least so many words.
 _CERTAIN, _TITLE_WORDS = 0.6, 3
+_OWNERS = 2
 _JOINS = re.compile(r"\b(?:and|or|than)\b", re.I)
 _WORKS = r"(?:papers|works|studies|articles|publications|surveys|reviews|authors|groups|preprints)"
 _THINGS = (
@@ -74,11 +75,15 @@ def name_of(paper: Paper, question: str, table: NameTable) -> str:
 
 
 def _meant(question: str, table: NameTable) -> list[Match]:
-    """The names in a question that papers call their own. What isn't written like a name must stand there exactly."""
+    """The names in a question that papers call their own. What isn't written like a name must stand there exactly.
+
+    What more than two papers call their own is a term of the field, such as the abbreviation of a kind of network.
+    """
     return [
         match
         for match in table.find(question)
         if key(match.name) not in table.mentioned
+        and len(match.papers) <= _OWNERS
         and not match.name.islower()  # a defined term, such as "language model"
         and match.certainty >= (_CERTAIN if is_name(match.name) else 1.0)
     ]

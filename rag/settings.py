@@ -61,7 +61,7 @@ class Generation(_Section):
 class Grounding(_Section):
     """How sentences are checked."""
 
-    min_support: float = Field(0.5, ge=0, le=1, description="sentences with less support are dropped")
+    min_support: float = Field(0.35, ge=0, le=1, description="claims and sentences with less support are not supported")
     min_answers: float = Field(
         0.5, ge=0, le=1, description="an abstract that answers less probably is not answered from"
     )

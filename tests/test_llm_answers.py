@@ -17,12 +17,12 @@ pytestmark = pytest.mark.llm
 QUESTIONS = [
     ("What does PDS do?", "Data Selection via Optimal Control", [["data selection", "selects", "select"]]),
     ("How many languages does Glot500-c cover?", "Glot500", [["511"]]),
-    ("How many training problems does Omni-MATH contain?", "Omni-MATH", [["4428", "4,428"]]),
+    ("How many competition-level problems does Omni-MATH contain?", "Omni-MATH", [["4428", "4,428"]]),
     ("What does MathScale extract from seed questions?", "MathScale", [["topics", "knowledge points", "concept"]]),
     ("How does AdaLoRA allocate the parameter budget?", "AdaLoRA", [["importance"]]),
     ("How many parameters does Gopher have?", "Gopher", [["280 billion", "280B"]]),
     ("What does Patch Diffusion reduce?", "Patch Diffusion", [["training time", "data", "cost"]]),
-    ("What are the weights of BitNet b1.58 limited to?", "1.58 Bits", [["ternary", "-1, 0, 1"]]),
+    ("What are the weights of BitNet b1.58 limited to?", "1.58 Bits", [["ternary", "-1, 0, 1", "-1, 0, or 1"]]),
     ("How long did it take to pre-train 1.5-Pints?", "1.5-Pints", [["9 days", "nine days"]]),
     ("What does LoftQ do?", "LoftQ", [["quantiz"], ["low-rank", "LoRA"]]),
 ]
