@@ -61,7 +61,7 @@ class Plan:
                 raise UsageError(f"There is no system {name!r}: use {', '.join(SYSTEMS)}.")
         quick = chosen == "quick"
         claims = load_claims()
-        default = ("extractive", "assistant", "unchecked", "plain") if quick else SYSTEMS
+        default = ("extractive", "assistant", "unchecked") if quick else SYSTEMS
         return cls(
             chosen,
             load_questions(),
