@@ -69,8 +69,9 @@ def test_unchecked_shows_what_the_assistant_dropped(saying: Assistant, tmp_path:
     unchecked = {record.id: record for record in answers(folder, "unchecked")}
     assert drafted
     for record in drafted:
-        assert "It has 16 attention heads." in [said.text for said in record.dropped]
         shown = unchecked[record.id]
+        assert record.dropped
+        assert {said.text for said in record.dropped} <= {said.text for said in shown.sentences}
         assert [said.text for said in shown.sentences] == [
             "SimANS samples ambiguous negatives.",
             "It has 16 attention heads.",
