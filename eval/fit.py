@@ -1,4 +1,4 @@
-"""Fits the probes in ``rag/probes/``: ``python -m eval.fit``, about twenty minutes on two cores.
+"""Fits the probes in ``rag/probes/``: ``python -m eval.fit``, about forty minutes on two cores.
 
 They are fitted on ``training/`` and on the development part of the gold; the test parts are never read here. Claims
 that are true tend to be longer than false ones: each example is weighted so that length says nothing (inverse

@@ -157,7 +157,7 @@ class Answering:
                 kept = yield from self._checked(again, evidence)
             if not kept and sure:
                 best = telling[: 2 if prompt in _EXPLAINING else 1]
-                kept = [_extracted(quote) for quote in sorted(best, key=lambda q: q.start)]
+                kept = [Grounded.extract(quote) for quote in sorted(best, key=lambda q: q.start)]
         if kept and prompt == "correct":
             kept[0] = replace(kept[0], text=_CORRECTION + kept[0].text)
         self.outcome.kept += kept
@@ -206,10 +206,6 @@ class Answering:
         return Grounded(f"{readable(paper.title)}: {readable(quote.text)}", (quote,), 1.0, extracted=True)
 
 
-def _extracted(quote: Quote) -> Grounded:
-    return Grounded(readable(quote.text), (quote,), 1.0, extracted=True)
-
-
 def _mended(grounded: Sequence[Grounded], kept: Sequence[Grounded], evidence: Evidence) -> list[Grounded]:
     """The kept sentences, and in the place of the others what the abstract says there, if nothing kept rests on it."""
     quoted = {quote for sentence in kept for quote in sentence.quotes}
@@ -221,5 +217,5 @@ def _mended(grounded: Sequence[Grounded], kept: Sequence[Grounded], evidence: Ev
         quote, near = evidence.nearest(sentence.text)
         if near >= _NEAR and quote not in quoted:
             quoted.add(quote)
-            mended.append(_extracted(quote))
+            mended.append(Grounded.extract(quote))
     return mended

@@ -230,16 +230,11 @@ class Assistant:
         return found.confidence >= retrieval.min_confidence or is_foreign(question, self.index.lexical)
 
     def _search_closely(
-        self,
-        question: str,
-        found: Found,
-        among: Sequence[Paper] | None,
-        model: LanguageModel,
-        stopped: Callable[[], bool] = lambda: False,
+        self, question: str, found: Found, among: Sequence[Paper] | None, model: LanguageModel
     ) -> Found:
         retrieval = self.settings.retrieval
-        question, found = self._search_rewritten(question, found, among, model, stopped)
-        if found.certainty >= retrieval.reread_below or stopped():
+        question, found = self._search_rewritten(question, found, among, model)
+        if found.certainty >= retrieval.reread_below:
             return found
         return reread(question, found, retrieval.reread, model, self._prompts["reread"])
 

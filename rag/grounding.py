@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rag.checking import Checker
 from rag.evidence import Evidence, Quote
-from rag.text import sentence_spans
+from rag.text import readable, sentence_spans
 
 _MIN_WORDS = 3
 
@@ -21,6 +21,11 @@ class Grounded:
     support: float
     extracted: bool = False
     """Whether it is a sentence of the abstract itself."""
+
+    @classmethod
+    def extract(cls, quote: Quote) -> Grounded:
+        """A sentence of an abstract as it stands there, which it supports wholly."""
+        return cls(readable(quote.text), (quote,), 1.0, extracted=True)
 
 
 def ground(draft: str, evidence: Evidence, checker: Checker) -> list[Grounded]:

@@ -69,7 +69,7 @@ class Run:
         """The sentences that answer best by themselves; of a paper that the question names, if it names one."""
         papers = self.shown.papers
         evidence = Evidence(named(self.question, papers, self._made.names) or papers, self._made.embedder)
-        kept = [Grounded(readable(q.text), (q,), 1.0, extracted=True) for q in evidence.best(self.question)]
+        kept = [Grounded.extract(quote) for quote in evidence.best(self.question)]
         self.clock.lap("ground")
         return self._answer(Outcome(None, kept))
 

@@ -154,8 +154,7 @@ class Terminal:
         from rag.text import readable
 
         words = {"stated": "Supported", "contradicted": "Contradicted", "not_stated": "Not stated"}
-        verdict = words[result.why] if result.supported == (result.why == "stated") else "Not supported"
-        self._out.print(Text.assemble((verdict, "bold"), f"  support {result.support:.2f}"))
+        self._out.print(Text.assemble((words[result.why], "bold"), f"  support {result.support:.2f}"))
         if result.title:
             self._out.print(Text(f"{result.title}  ({(result.paper_id or '')[:8]})"))
         self._out.print(Text(f"    “{readable(result.quote)}”"))
