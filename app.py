@@ -2,133 +2,93 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import inspect
+import io
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from rag import html
-from rag.answers import Answer
+from rag import web
 from rag.assistant import Assistant
-from rag.conversation import Turn
 from rag.errors import RagError, UsageError
-from rag.events import Drafting, Notice, Working
-from rag.papers import Paper
 from rag.progress import ANNOUNCEMENT, Progress, silent
-from rag.retrieval import Found
 from rag.settings import Settings
+from rag.web import abstract, html, uploads
+from rag.web.adding_tab import AddingTab
+from rag.web.chat_tab import ChatTab
+from rag.web.desk import Desk
+from rag.web.evaluation_tab import EvaluationTab
+from rag.web.exchange import Exchange
+from rag.web.papers_tab import PapersTab
+from rag.web.tools import Tools
+from rag.web.wiring import AT_ONCE, piece
 
-EXAMPLES = (
-    "What does PDS do?",
-    "How does AdaLoRA decide how to spend its parameter budget?",
-    "How many languages does Glot500 cover?",
-    "Which paper trains a model in only nine days?",
-    "What is the capital of France?",
-)
-SYSTEM_FONTS = ["system-ui", "sans-serif"]
-CSS = """
-.pt-stage, .pt-label, .pt-about { opacity: .8; font-size: .875em; font-weight: 400; }
-.pt-draft { font-style: italic; opacity: .75; border-left: 3px dashed #888; padding-left: .75em; }
-.pt-refusal, .pt-notice { border-left: 3px solid #b45309; padding-left: .75em; }
-.pt-paper { margin-top: 1em; }
-.pt-title { font-weight: 600; }
-.pt-paper blockquote { margin: .4em 0; padding-left: .75em; border-left: 3px solid var(--color-accent); }
-.pt-titles { margin: .4em 0 0 1.2em; }
-.pt-row { align-items: end; }
-.pt-row button { min-height: 2.6rem; }
-footer { display: none !important; }
-"""
-
-Messages = list[dict[str, Any]]
+_WAITING = 64
+"""Requests that may stand in Gradio's own queue; questions stand in the desk's line."""
+_TO_THE_QUESTION = """() => {
+  window.papertrail.close();
+  document.querySelector("#pt-question textarea").focus();
+}"""
 
 
 def build(assistant: Assistant) -> gr.Blocks:
     """The page around an assistant. What a visitor types and sees belongs to their session alone."""
-    stops: dict[str, threading.Event] = {}
+    desk = Desk(assistant)
 
-    def ask(
-        question: str, messages: Messages, turns: list[Turn], request: gr.Request
-    ) -> Iterator[tuple[str, Messages, list[Turn]]]:
-        stop = stops[request.session_hash or ""] = threading.Event()
-        turns = turns if messages else []  # a chat that was cleared has no history
-        messages = [*messages, {"role": "user", "content": html.safe(question)}]
-        for shown, answer in replies(assistant, question, stop, turns):
-            turns = [*turns, Turn.of(answer)] if answer else turns
-            yield "", [*messages, {"role": "assistant", "content": shown}], turns
+    def opened(event: gr.EventData, exchanges: list[Exchange]) -> str:
+        return abstract.opened(desk.assistant.index.papers, exchanges, event._data)
 
-    def halt(request: gr.Request) -> None:
-        stop = stops.get(request.session_hash or "")
-        if stop is not None:
-            stop.set()
+    def ask_about(event: gr.EventData, changing: int) -> tuple[Any, ...]:
+        return *chat.ask_about(str(event.paper), changing), gr.Tabs(selected="ask")
 
-    def leave(request: gr.Request) -> None:
-        halt(request)
-        stops.pop(request.session_hash or "", None)
-
-    with gr.Blocks(title="PaperTrail", analytics_enabled=False) as page:
-        gr.Markdown(
-            "# PaperTrail\nAsk about the indexed papers. Every sentence of an answer is backed by the exact words of "
-            "an abstract; when the abstracts don't say, the answer says so. Nothing leaves this machine."
-        )
-        chat = gr.Chatbot(
-            label="Answers", height="62vh", latex_delimiters=[], buttons=["copy"], feedback_options=None, elem_id="chat"
-        )
-        with gr.Row(equal_height=False, elem_classes="pt-row"):
-            box = gr.Textbox(
-                label="Question",
-                placeholder="What does PDS do?",
-                lines=1,
-                max_lines=4,
-                scale=8,
-                autofocus=True,
-                elem_id="question",
-            )
-            send = gr.Button("Ask", variant="primary", scale=1, min_width=80, elem_id="ask")
-            stop = gr.Button("Stop", scale=1, min_width=80, elem_id="stop")
-        gr.Examples(list(EXAMPLES), inputs=box, label="Questions to start with")
-        turns = gr.State([])
-        gr.on(
-            [box.submit, send.click], ask, [box, chat, turns], [box, chat, turns], api_name="ask", concurrency_limit=1
-        )
-        stop.click(halt, queue=False, api_visibility="private")
-        page.unload(leave)
+    with gr.Blocks(title="PaperTrail", analytics_enabled=False, fill_width=True) as page:
+        piece("top", value=html.heading())
+        with gr.Tabs() as tabs:
+            with gr.Tab("Ask", id="ask"):
+                chat = ChatTab(desk)
+            with gr.Tab("Papers", id="papers") as tab:
+                papers = PapersTab(desk, tab, chat.exchanges)
+            with gr.Tab("Evaluation", id="evaluation") as tab:
+                evaluation = EvaluationTab(desk, tab)
+            with gr.Tab("Add papers", id="add") as tab:
+                adding = AddingTab(desk, tab)
+        pane = piece("pane", "about")
+        for shown in (chat.conversation, chat.live, papers.table, papers.map, evaluation.answer, adding.added):
+            shown.open(opened, chat.exchanges, pane, **AT_ONCE)
+        asked = pane.about(ask_about, chat.changing, [*chat.about, tabs], **AT_ONCE)
+        asked.then(None, js=_TO_THE_QUESTION, **AT_ONCE)
+        for tool, most in Tools(desk).all().items():
+            gr.api(_told(tool), api_name=tool.__name__, concurrency_limit=most)
+        page.unload(chat.leave)
     return page
 
 
-def replies(
-    assistant: Assistant, question: str, stop: threading.Event, history: Sequence[Turn] = ()
-) -> Iterator[tuple[str, Answer | None]]:
-    """What stands in the answer's place, from the first moment on, as HTML; the last of it comes with the answer."""
-    found: tuple[Paper, ...] = ()
-    notices = ""
-    try:
-        for event in assistant.ask(question, history=history):
-            if stop.is_set():
-                yield html.notice("Stopped. What was written so far had not been checked, so it is not shown."), None
-                return
-            if isinstance(event, Working):
-                yield notices + html.searching(found, event.stage), None
-            elif isinstance(event, Found):
-                found = event.papers
-            elif isinstance(event, Notice):
-                notices += html.notice(event.text)
-            elif isinstance(event, Drafting):
-                yield notices + html.draft(event.text, "Writing a draft, not yet checked"), None
-            elif isinstance(event, Answer):
-                yield notices + html.answer(event), event
-    except RagError as error:
-        yield html.notice(str(error)), None
+def _told(tool: Callable[..., Any]) -> Callable[..., Any]:
+    """A tool whose mistakes reach the program that calls it as one sentence."""
+
+    @functools.wraps(tool)
+    async def told(*given: Any, **named: Any) -> Any:
+        try:
+            made = tool(*given, **named)
+            return await made if inspect.isawaitable(made) else made
+        except RagError as error:
+            raise gr.Error(str(error), print_exception=False) from error
+
+    return told
 
 
 def serve(settings: Settings, *, port: int | None = None, browser: bool = True, progress: Progress = silent) -> None:
     """Show the page on 127.0.0.1 until it is interrupted. ``progress`` is told the address."""
     assistant = Assistant(settings, progress)
     progress(f"Opening the index of {len(assistant.papers)} papers")
-    page = build(assistant).queue(max_size=32)
+    page = build(assistant)
     try:
-        address = _launch(page, port, browser)
+        address = launch(page, port=port, browser=browser)
     except OSError as error:
         raise UsageError(
             f"Port {port or 7860} is taken: name another, as in `rag chat --port {(port or 7860) + 1}`."
@@ -137,18 +97,36 @@ def serve(settings: Settings, *, port: int | None = None, browser: bool = True, 
     page.block_thread()
 
 
-def _launch(page: gr.Blocks, port: int | None, browser: bool) -> str:
-    _, address, _ = page.launch(
-        server_name="127.0.0.1",
-        server_port=port,
-        inbrowser=browser,
-        share=False,
-        quiet=True,
-        prevent_thread_lock=True,
-        theme=gr.themes.Default(font=SYSTEM_FONTS, font_mono=["ui-monospace", "monospace"]),
-        css=CSS,
-    )
+def launch(page: gr.Blocks, *, port: int | None = None, browser: bool = False) -> str:
+    """Serve the page on loopback, by default on the first free port from 7860; returns its address."""
+    with contextlib.redirect_stdout(io.StringIO()):  # the MCP server announces itself, however quiet
+        _, address, _ = page.queue(max_size=_WAITING).launch(
+            server_name="127.0.0.1",
+            server_port=port,
+            inbrowser=browser,
+            share=False,
+            quiet=True,
+            prevent_thread_lock=True,
+            footer_links=[],
+            ssr_mode=False,
+            mcp_server=True,
+            max_file_size=uploads.MOST_BYTES,
+            theme=gr.themes.Base(
+                primary_hue="teal",
+                neutral_hue="slate",
+                font=["system-ui", "sans-serif"],
+                font_mono=["ui-monospace", "monospace"],
+            ),
+            head=_head(),
+        )
     return str(address)
+
+
+def _head() -> str:
+    """Style and script. Gradio would limit the rules of a stylesheet to what is inside its container."""
+    folder = Path(web.__file__).parent
+    page, map_, script = ((folder / name).read_text(encoding="utf-8") for name in ("page.css", "map.css", "page.js"))
+    return f"<style>{page}{map_}</style><script>{script}</script>"
 
 
 if __name__ == "__main__":

@@ -21,14 +21,14 @@ from rag.answers import (
 from rag.checking import Checker, Verdict
 from rag.clock import Clock
 from rag.conversation import Turn, complete, leans_on_history
-from rag.embedding import Embedder
-from rag.entailment import Entailment
+from rag.embedding import DIMENSIONS, Embedder, Vectors
 from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, StorageError, UsageError
 from rag.events import Drafting, Notice, Working
 from rag.evidence import Evidence
 from rag.filters import Filters
 from rag.index import IngestReport, PaperIndex, ingest
 from rag.llm import LanguageModel
+from rag.loading import LoadedModels
 from rag.memory_index import MemoryIndex
 from rag.models import ModelStore
 from rag.papers import Paper, text_as_paper
@@ -58,7 +58,7 @@ class Assistant:
         self.settings = settings
         self._progress = progress
         self._store = ModelStore.of(settings)
-        self._model_failure: ModelUnavailable | StorageError | None = None
+        self._models = LoadedModels()
         self.notices: list[str] = []
         """What the user should know of the state of things: a missing embedder, a broken index."""
 
@@ -105,50 +105,82 @@ class Assistant:
     @cached_property
     def model(self) -> LanguageModel:
         """The language model, fetched and converted if need be. :raises ModelUnavailable: if it can't be had."""
-        if self._model_failure is not None:
-            raise self._model_failure
-        try:
-            weights = self._store.resolve(self.settings.model, self._progress)
-            self._progress(f"Loading {weights.name}")
-            return LanguageModel.load(
-                weights, self.settings.generation, hub_cache=self.settings.models_dir, offline=self.settings.offline
-            )
-        except (ModelUnavailable, StorageError) as error:
-            self._model_failure = error  # each question would wait for the network again
-            raise
+        return self._models.model(self.settings, self._progress)
 
     @property
     def papers(self) -> list[Paper]:
         """All indexed papers."""
         return list(self.index.papers.values())
 
+    @property
+    def vectors(self) -> Vectors:
+        """Where each of :attr:`papers` stands: the middle of its passages' vectors; shape (papers, 384).
+
+        Zeros where there is no embedding model.
+        """
+        import numpy as np
+
+        places = {paper_id: i for i, paper_id in enumerate(self.index.papers)}
+        middles = np.zeros((len(places), DIMENSIONS), dtype=np.float32)
+        if isinstance(self.index, PaperIndex):
+            owners = [places[passage.paper_id] for passage in self.index.passages]
+            np.add.at(middles, owners, self.index.vectors)
+            middles /= np.maximum(1, np.bincount(owners, minlength=len(places)))[:, None]
+        return middles
+
     @cached_property
     def retriever(self) -> Retriever:
         """What searches the index."""
         return Retriever(self.index, self.embedder, self.settings.retrieval)
 
-    def with_settings(self, settings: Settings) -> Assistant:
-        """Another assistant with the same index and models, which are shared: settings of neither may differ."""
-        other = Assistant(settings, self._progress)
-        for part in ("index", "embedder", "model"):
-            other.__dict__[part] = getattr(self, part)
+    def with_settings(self, settings: Settings, progress: Progress | None = None) -> Assistant:
+        """Another assistant over the same index and with the same models in memory, for one question or a few.
+
+        :param settings: may differ in all but the index, the embedding model and how candidates are compared.
+        :param progress: by default that of this assistant.
+        """
+        other = self._beside(settings, progress or self._progress)
+        other.notices = self.notices
+        other.__dict__ |= {part: getattr(self, part) for part in ("embedder", "index", "retriever")}
+        return other
+
+    def reopening(self, progress: Progress) -> Assistant:
+        """Another assistant with the same models, which opens the index for itself: as it is by then."""
+        return self._beside(self.settings, progress)
+
+    def _beside(self, settings: Settings, progress: Progress) -> Assistant:
+        other = Assistant(settings, progress)
+        other._models = self._models
+        kept = ("embedder", "model") if settings.model == self.settings.model else ("embedder",)
+        other.__dict__ |= {part: self.__dict__[part] for part in kept if part in self.__dict__}
         return other
 
     # Public ------------------------------------------------------------------------------------
 
-    def ingest(self, paths: Sequence[Path] = (), *, rebuild: bool = False) -> IngestReport:
+    def ingest(self, paths: Sequence[Path] = (), *, rebuild: bool = False, label: str | None = None) -> IngestReport:
         """Bring the index in line with pages or folders of pages; by default with the shipped ones.
 
+        :param label: stands for the folder in the names that the papers carry as sources.
         :raises PageError: if a page can't be read; the index is left as it was.
         :raises ModelUnavailable: if the embedding model can't be had.
         """
-        places: list[tuple[Path, str | None]] = [(path, None) for path in paths] or [default_corpus(self.settings)]
+        places: list[tuple[Path, str | None]] = [(path, label) for path in paths] or [default_corpus(self.settings)]
         papers: list[Paper] = []
         scope: list[str] = []
         for path, label in places:
             self._progress(f"Reading {path}")
             papers += read_corpus(path, label)
             scope += _scope(path, label)
+        return self._bring_in_line(papers, scope, rebuild)
+
+    def remove(self, pages: Sequence[str]) -> IngestReport:
+        """Drop from the index what was read from these pages, by the names that their papers carry as sources.
+
+        A paper that stands on another page too stays. :raises RagError: as :meth:`ingest`.
+        """
+        return self._bring_in_line([], pages)
+
+    def _bring_in_line(self, papers: Sequence[Paper], scope: Sequence[str], rebuild: bool = False) -> IngestReport:
         if self.embedder is None:
             raise ModelUnavailable(self._embedder_failure)
         self.close()
@@ -168,8 +200,10 @@ class Assistant:
         if not filters:
             return None, None
         papers, undated = filters.select(self.papers)
-        notice = f"--since left out {undated} papers without a date." if undated else None
-        return papers, notice
+        if not undated:
+            return papers, None
+        left_out = "1 paper without a date was" if undated == 1 else f"{undated} papers without a date were"
+        return papers, f"{left_out} left out."
 
     def told(self, filters: Filters = NO_FILTERS) -> list[str]:
         """What the user should know before an answer: the notices, and how many undated papers a filter leaves out."""
@@ -211,7 +245,11 @@ class Assistant:
     @property
     def can_reread(self) -> bool:
         """Whether a search may ask the language model for help: it never waits for one to be fetched."""
-        if not self.settings.retrieval.reread or self.settings.mode == "extractive" or self._model_failure:
+        if (
+            not self.settings.retrieval.reread
+            or self.settings.mode == "extractive"
+            or self._models.failed(self.settings)
+        ):
             return False
         try:
             return "model" in self.__dict__ or self._store.has(self.settings.model)
@@ -285,7 +323,7 @@ class Assistant:
         yield from map(Notice, self.told(filters))
         asked, understood = question, None
         if history and self._leans(question):
-            yield Working("Completing the question")
+            yield Working("Completing the question", needs_model=self.settings.mode != "extractive")
             understood = self._completed(question, history)
             question = checked_question(understood)
             clock.lap("complete")
@@ -364,7 +402,7 @@ class Assistant:
         fields = self.settings.model_dump(
             mode="json", include={"model", "mode", "chunking", "retrieval", "generation", "grounding"}
         )
-        chosen = [fields, filters.papers, filters.author, filters.since, *extra]
+        chosen = [fields, filters.papers, filters.author, filters.since, filters.until, *extra]
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
     @cached_property
@@ -394,7 +432,7 @@ class Assistant:
         self, run: Run, unsure: bool, among: Sequence[Paper] | None, stopped: Callable[[], bool]
     ) -> Iterator[Event]:
         """Write and check. :param unsure: whether the model should look more closely at what was found."""
-        yield Working("Loading the model")
+        yield Working("Loading the model", needs_model=True)
         try:
             tools = self._tools
         except (ModelUnavailable, StorageError) as error:
@@ -428,12 +466,7 @@ class Assistant:
     def _tools(self) -> Tools:
         settings = self.settings
         reader = Reader(self.model, self._prompts["answers"], self._prompts["states"])
-        dedicated = None
-        if settings.grounding.checker:
-            dedicated = Entailment.load(
-                settings.grounding.checker, hub_cache=settings.models_dir, offline=settings.offline
-            )
-        checker = Checker(reader, dedicated, settings.grounding.min_support)
+        checker = Checker(reader, self._models.checker(settings), settings.grounding.min_support)
         return Tools(
             self.model, self.embedder, reader, checker, self._prompts, self.index.lexical.names, settings.grounding
         )

@@ -39,7 +39,7 @@ class BadLine:
 
 
 def read_requests(lines: Iterable[str], noun: str = "question") -> list[Request | BadLine]:
-    """Read a batch: a line is ``{"question": ..., "id": ..., "filters": {"paper", "author", "since"}}``.
+    """Read a batch: a line is ``{"question": ..., "id": ..., "filters": {"paper", "author", "since", "until"}}``.
 
     A line without an id gets its line number. Claims may come with a ``text`` or a ``paper_id`` of their own.
 
@@ -87,14 +87,14 @@ def _request(number: int, line: str, noun: str) -> Request | BadLine:
 def _filters(data: object) -> Filters:
     if data is None:
         return Filters()
-    if not isinstance(data, dict) or not data.keys() <= {"paper", "author", "since"}:
-        raise UsageError('"filters" must be an object with "paper", "author" or "since".')
+    if not isinstance(data, dict) or not data.keys() <= {"paper", "author", "since", "until"}:
+        raise UsageError('"filters" must be an object with "paper", "author", "since" or "until".')
     paper = data.get("paper") or []
     papers = [paper] if isinstance(paper, str) else paper
-    texts = [*papers, data.get("author") or "", data.get("since") or ""] if isinstance(papers, list) else [None]
-    if not all(isinstance(text, str) for text in texts):
+    single = [data.get(name) or None for name in ("author", "since", "until")]
+    if not isinstance(papers, list) or not all(isinstance(text, str) for text in [*papers, *filter(None, single)]):
         raise UsageError('The values of "filters" must be strings ("paper" may be a list of them).')
-    return Filters(tuple(papers), data.get("author") or None, data.get("since") or None)
+    return Filters(tuple(papers), *single)
 
 
 def run_batch(

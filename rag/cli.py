@@ -56,6 +56,7 @@ Author = Annotated[Optional[str], typer.Option("--author", "-a", help="Only pape
 Since = Annotated[
     Optional[str], typer.Option("--since", help="Only papers since this date: 2023, 2023-05 or 2023-05-17.")
 ]
+Until = Annotated[Optional[str], typer.Option("--until", help="Only papers until this date, that date included.")]
 
 
 def _version(wanted: bool) -> None:
@@ -93,12 +94,13 @@ def ask(
     paper: PaperOption = None,
     author: Author = None,
     since: Since = None,
+    until: Until = None,
     model: Model = None,
     mode: Annotated[Optional[str], typer.Option("--mode", help="auto, generated or extractive.")] = None,
 ) -> int:
     """Answer a question; exit status 3 if the papers don't say."""
     settings = load_settings(model=model, mode=_mode(mode))
-    filters = _filters(paper, author, since)
+    filters = _filters(paper, author, since, until)
     with opened(settings) as assistant:
         if _is_batch(question, input_, output):
             if continue_:
@@ -147,10 +149,11 @@ def check(
     paper: PaperOption = None,
     author: Author = None,
     since: Since = None,
+    until: Until = None,
     model: Model = None,
 ) -> int:
     """Check a claim against an abstract, or against them all; exit status 3 if it is not supported."""
-    filters = _filters(paper, author, since)
+    filters = _filters(paper, author, since, until)
     with opened(load_settings(model=model)) as assistant:
         if _is_batch(claim, input_, output, "claim"):
             return _batch(assistant, input_, output, _check_line(assistant), "claims", filters, "claim")
@@ -172,9 +175,10 @@ def search(
     paper: PaperOption = None,
     author: Author = None,
     since: Since = None,
+    until: Until = None,
 ) -> int:
     """Find passages, without an answer; shows why each was found."""
-    filters = _filters(paper, author, since)
+    filters = _filters(paper, author, since, until)
     with opened(load_settings()) as assistant:
         if _is_batch(question, input_, output):
             return _batch(assistant, input_, output, _search_line(assistant, count), "passages", filters)
@@ -197,16 +201,16 @@ def papers(
     ] = None,
     author: Author = None,
     since: Since = None,
+    until: Until = None,
     json_: Json = False,
 ) -> int:
     """List the indexed papers, or show one with its abstract."""
     with opened(load_settings()) as assistant:
-        chosen, undated = _filters([paper] if paper else None, author, since).select(assistant.papers)
+        among, left_out = assistant.select(_filters([paper] if paper else None, author, since, until))
+        chosen = assistant.papers if among is None else among
         terminal.done()
-        for note in assistant.notices:
+        for note in [*assistant.notices, *([left_out] if left_out else [])]:
             terminal.note(note)
-        if undated:
-            terminal.note(f"--since left out {undated} papers without a date.")
         if json_:
             terminal.out(json.dumps([p.model_dump(mode="json") for p in chosen], ensure_ascii=False, indent=1))
         elif paper and chosen:
@@ -335,10 +339,10 @@ def chat(
 # What the commands share ---------------------------------------------------------------------------
 
 
-def _filters(paper: list[str] | None, author: str | None, since: str | None) -> Filters:
+def _filters(paper: list[str] | None, author: str | None, since: str | None, until: str | None) -> Filters:
     from rag.filters import Filters
 
-    return Filters(tuple(paper or ()), author, since)
+    return Filters(tuple(paper or ()), author, since, until)
 
 
 def _mode(mode: str | None) -> Mode | None:

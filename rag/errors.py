@@ -68,6 +68,12 @@ class StorageError(RagError):
     code = "storage"
 
 
+class Busy(RagError):
+    """Too many questions are waiting for the model."""
+
+    code = "busy"
+
+
 class SettingsError(UsageError):
     """A setting is unknown or out of its range."""
 

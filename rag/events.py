@@ -7,9 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Working:
-    """The assistant begins a stage: what it is doing, in words a user reads."""
+    """The assistant begins a stage: what it is doing, in words a user reads.
+
+    From the first stage that needs the language model on, a server with many users may let the asker wait for it.
+    """
 
     stage: str
+    needs_model: bool = False
 
 
 @dataclass(frozen=True)

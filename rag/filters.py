@@ -19,16 +19,21 @@ class Filters:
     papers: tuple[str, ...] = ()
     author: str | None = None
     since: str | None = None
+    until: str | None = None
+    """The last date that passes: of 2023, all of it."""
 
     def __post_init__(self) -> None:
-        if self.since is not None and not _DATE.fullmatch(self.since):
-            raise UsageError(f"{self.since!r} is not a date: write 2023, 2023-05 or 2023-05-17.")
+        for date in (self.since, self.until):
+            if date is not None and not _DATE.fullmatch(date):
+                raise UsageError(f"{date!r} is not a date: write 2023, 2023-05 or 2023-05-17.")
+        if self.since and self.until and _is_before(self.until, self.since):
+            raise UsageError(f"No paper can be since {self.since} and until {self.until}: swap the two dates.")
 
     def __bool__(self) -> bool:
-        return bool(self.papers or self.author or self.since)
+        return bool(self.papers or self.author or self.since or self.until)
 
     def select(self, papers: Sequence[Paper]) -> tuple[list[Paper], int]:
-        """The papers that pass, and how many undated ones ``since`` left out.
+        """The papers that pass, and how many undated ones ``since`` or ``until`` left out.
 
         :raises UsageError: if a paper is asked for that is not in the index.
         """
@@ -38,12 +43,20 @@ class Filters:
             chosen = [paper for paper in chosen if paper.paper_id in wanted]
         if self.author:
             chosen = [paper for paper in chosen if paper.has_author(self.author)]
-        if not self.since:
+        if not (self.since or self.until):
             return chosen, 0
         dated = [paper for paper in chosen if paper.date]
-        # Compared at the coarser of the two: a paper of 2023 may be from May of it.
-        recent = [p for p in dated if p.date and p.date[: len(self.since)] >= self.since[: len(p.date)]]
-        return recent, len(chosen) - len(dated)
+        return [paper for paper in dated if paper.date and self._spans(paper.date)], len(chosen) - len(dated)
+
+    def _spans(self, date: str) -> bool:
+        early = self.since and _is_before(date, self.since)
+        late = self.until and _is_before(self.until, date)
+        return not (early or late)
+
+
+def _is_before(date: str, other: str) -> bool:
+    # Compared at the coarser of the two: a paper of 2023 may be from May of it.
+    return date[: len(other)] < other[: len(date)]
 
 
 def find_paper(papers: Sequence[Paper], key: str) -> Paper:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Sized
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 from rag.errors import ModelUnavailable
 from rag.models import Weights
 from rag.processor import avoid_broken_amx
+from rag.progress import Progress, silent
 from rag.settings import Generation
 
 Message = dict[str, str]
@@ -29,6 +32,8 @@ _NO = ("No", " No", "no", " no", "NO")
 _REPLY_TOKENS = 256
 # How many prompts are read at once.
 _BATCH = 8
+# What transformers calls the bar that it counts the weights with.
+_WEIGHTS_BAR = "Loading weights"
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,22 @@ class LanguageModel:
 
     @classmethod
     def load(
-        cls, weights: Weights, generation: Generation, *, hub_cache: Path | None = None, offline: bool = False
+        cls,
+        weights: Weights,
+        generation: Generation,
+        *,
+        hub_cache: Path | None = None,
+        offline: bool = False,
+        progress: Progress = silent,
     ) -> LanguageModel:
         """Load weights into memory (1.4 s for the default model on two cores).
 
         :param hub_cache: where weights that come straight from the hub are kept.
+        :param progress: told how many of the weights are loaded, as far as transformers counts them.
         :raises ModelUnavailable: if transformers can't load them, or they have no chat template.
         """
+        loading = partial(progress, f"Loading {weights.name}")
+        loading()
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -59,7 +73,7 @@ class LanguageModel:
             torch.set_num_threads(generation.threads)
         local = offline or Path(weights.source).is_dir()
         where: dict[str, Any] = {"local_files_only": local, "cache_dir": hub_cache}
-        with quiet_transformers():
+        with quiet_transformers(), _weights_counted(loading):
             try:
                 tokenizer = AutoTokenizer.from_pretrained(weights.source, **where)
                 model = AutoModelForCausalLM.from_pretrained(weights.source, dtype=torch.bfloat16, **where)
@@ -283,6 +297,30 @@ class LanguageModel:
 
     def _first_tokens(self, words: Sequence[str]) -> list[int]:
         return sorted({self.tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in words})
+
+
+@contextmanager
+def _weights_counted(progress: Callable[[float, float | None], None]) -> Iterator[None]:
+    """Report the loaded weights to ``progress``, beside the bar of transformers, which is off."""
+    from transformers.utils import logging as hf_logging
+
+    def counted(weights: Any) -> Iterator[Any]:
+        for done, weight in enumerate(weights):
+            progress(done, len(weights))
+            yield weight
+        progress(len(weights), len(weights))
+
+    def bar(make: Callable[..., Any], args: tuple[Any, ...], options: dict[str, Any]) -> Any:
+        if args and isinstance(args[0], Sized) and options.get("desc") == _WEIGHTS_BAR:
+            args = (counted(args[0]), *args[1:])
+        return make(*args, **options)
+
+    hook = getattr(hf_logging, "set_tqdm_hook", lambda _: None)  # without it or such a bar, nothing is counted
+    before = hook(bar)
+    try:
+        yield
+    finally:
+        hook(before)
 
 
 def _shared(sequences: Sequence[Sequence[int]]) -> int:

@@ -232,6 +232,11 @@ def find_links(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(links))
 
 
+def first_authors(names: Sequence[str], complete: bool, most: int = 3) -> str:
+    """The first few authors as people write them, with "et al." where there are more."""
+    return ", ".join(names[:most]) + (" et al." if len(names) > most or not complete else "")
+
+
 def _same_name(word: str, other: str) -> bool:
     return word == other or (min(len(word), len(other)) == 1 and word[0] == other[0])
 

@@ -204,6 +204,9 @@ def test_undated_papers_that_a_filter_leaves_out_are_told(extractive: Assistant)
     ]
     assert notices
     assert "papers without a date" in notices[0]
+    dated, undated = (next(p for p in extractive.papers if bool(p.date) is known) for known in (True, False))
+    both = Filters(papers=(dated.paper_id, undated.paper_id), until="2100")
+    assert extractive.select(both) == ([dated], "1 paper without a date was left out.")
 
 
 def test_the_same_question_gets_the_same_answer(extractive: Assistant) -> None:
@@ -213,8 +216,9 @@ def test_the_same_question_gets_the_same_answer(extractive: Assistant) -> None:
 
 def test_the_hash_of_the_settings_follows_what_matters(extractive: Assistant, indexed: Settings) -> None:
     other = Assistant(indexed.model_copy(update={"model": "other"}))
-    hashes = [extractive.settings_sha256(), extractive.settings_sha256(Filters(since="2023")), other.settings_sha256()]
-    assert len(set(hashes)) == 3
+    filters = [Filters(), Filters(since="2023"), Filters(until="2023")]
+    hashes = [*map(extractive.settings_sha256, filters), other.settings_sha256()]
+    assert len(set(hashes)) == 4
 
 
 @pytest.mark.parametrize(

@@ -83,11 +83,13 @@ def test_an_empty_batch_has_no_requests():
         ("{}", "Line 1 has no question"),
         ('{"question": 7}', "Line 1 has no question"),
         ('{"question": "a", "filters": []}', '"filters" must be an object'),
-        ('{"question": "a", "filters": {"until": "2024"}}', '"filters" must be an object'),
+        ('{"question": "a", "filters": {"before": "2024"}}', '"filters" must be an object'),
         ('{"question": "a", "filters": {"author": 7}}', "must be strings"),
         ('{"question": "a", "filters": {"paper": 7}}', "must be strings"),
         ('{"question": "a", "filters": {"paper": ["x", 7]}}', "must be strings"),
+        ('{"question": "a", "filters": {"until": 2024}}', "must be strings"),
         ('{"question": "a", "filters": {"since": "May"}}', "'May' is not a date"),
+        ('{"question": "a", "filters": {"since": "2024", "until": "2023"}}', "since 2024 and until 2023"),
     ],
 )
 def test_a_bad_line_says_what_is_wrong_and_the_rest_is_read(line, message):
@@ -110,7 +112,8 @@ def test_a_bad_line_keeps_an_id_of_its_own():
         ({"paper": "abcd"}, Filters(("abcd",))),
         ({"paper": ["abcd", "ef01"]}, Filters(("abcd", "ef01"))),
         ({"author": "Chen", "since": "2023-05"}, Filters((), "Chen", "2023-05")),
-        ({"author": None, "paper": None, "since": ""}, Filters()),
+        ({"since": "2023", "until": "2024-06"}, Filters(since="2023", until="2024-06")),
+        ({"author": None, "paper": None, "since": "", "until": ""}, Filters()),
     ],
 )
 def test_a_line_may_carry_filters(given, expected):

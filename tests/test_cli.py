@@ -71,6 +71,9 @@ def test_papers_are_listed_filtered_and_shown(run: Run) -> None:
     listed = run("papers", "--author", "Zhendong Wang", "--since", "2023")
     assert "Patch Diffusion" in listed.out
     assert "Diffusion-GAN" not in listed.out  # of 2022
+    listed = run("papers", "--author", "Zhendong Wang", "--until", "2022")
+    assert "Diffusion-GAN" in listed.out
+    assert "Patch Diffusion" not in listed.out
     shown = run("papers", every[100]["paper_id"][:8])
     assert every[100]["title"] in shown.out
     assert "seeds/" in shown.out
@@ -78,7 +81,7 @@ def test_papers_are_listed_filtered_and_shown(run: Run) -> None:
 
 
 def test_undated_papers_that_a_filter_leaves_out_are_counted(run: Run) -> None:
-    assert "left out 191 papers without a date" in run("papers", "--since", "2020").err
+    assert "191 papers without a date were left out." in run("papers", "--since", "2020").err
 
 
 def test_ingest_twice_changes_nothing(run: Run) -> None:
@@ -98,6 +101,7 @@ def test_ingest_twice_changes_nothing(run: Run) -> None:
         ["ask", "bell \x07"],
         ["ask", "--mode", "psychic", "What is GRIN?"],
         ["ask", "--since", "soon", "What is GRIN?"],
+        ["ask", "--since", "2024", "--until", "2023", "What is GRIN?"],
         ["ask", "--paper", "nope", "What is GRIN?"],
         ["ask", "--input", "/nowhere.jsonl"],
         ["ask", "--input", "x.jsonl", "What is GRIN?"],

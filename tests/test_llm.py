@@ -5,6 +5,7 @@ import pytest
 from rag.errors import ModelUnavailable
 from rag.llm import LanguageModel
 from rag.models import ModelStore, Weights
+from rag.progress import Progress, silent
 from rag.settings import Generation
 
 QUESTION = [
@@ -13,9 +14,9 @@ QUESTION = [
 ]
 
 
-def load(folder: Path, **generation: object) -> LanguageModel:
+def load(folder: Path, progress: Progress = silent, **generation: object) -> LanguageModel:
     weights = ModelStore(folder.parent, offline=True).resolve(str(folder))
-    return LanguageModel.load(weights, Generation(**generation), offline=True)  # type: ignore[arg-type]
+    return LanguageModel.load(weights, Generation(**generation), offline=True, progress=progress)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +94,27 @@ def test_a_reply_can_be_begun(model: LanguageModel) -> None:
     pieces = list(model.stream(QUESTION, begin="It is", max_tokens=16))
     assert pieces[0] == "It is"
     assert "".join(pieces) != "It is"
+
+
+def test_the_weights_are_counted_as_they_are_loaded(tiny_model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    seen: list[tuple[str, float, float | None]] = []
+    load(tiny_model, lambda task, done=0, total=None: seen.append((task, done, total)))
+    (task, *begun), *counts = seen
+    assert (task, begun) == (f"Loading {tiny_model.name}", [0, None])
+    assert len(counts) > 20
+    assert counts == [(task, done, len(counts) - 1) for done in range(len(counts))]
+    assert capfd.readouterr() == ("", "")
+
+
+def test_weights_load_uncounted_where_transformers_counts_them_otherwise(
+    tiny_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    totals: list[float | None] = []
+    monkeypatch.setattr("rag.llm._WEIGHTS_BAR", "Another")
+    load(tiny_model, lambda task, done=0, total=None: totals.append(total))
+    monkeypatch.delattr("transformers.utils.logging.set_tqdm_hook")
+    load(tiny_model, lambda task, done=0, total=None: totals.append(total))
+    assert totals == [None, None]
 
 
 def test_weights_that_are_none_are_one_clear_error(tmp_path: Path) -> None:

@@ -174,6 +174,29 @@ def test_since_compares_at_the_coarser_precision(papers: list[Paper]) -> None:
         assert bool(Filters(since=since).select([paper])[0]) is passes
 
 
+def test_until_includes_its_date_and_compares_likewise(papers: list[Paper]) -> None:
+    paper = papers[0].model_copy(update={"date": "2023-05"})
+    for until, passes in {"2024": True, "2023": True, "2023-05": True, "2023-05-01": True, "2023-04": False}.items():
+        assert bool(Filters(until=until).select([paper])[0]) is passes
+    only_year = paper.model_copy(update={"date": "2023"})
+    for until, passes in {"2023": True, "2023-01": True, "2022-12": False}.items():
+        assert bool(Filters(until=until).select([only_year])[0]) is passes
+
+
+def test_since_and_until_are_a_period(papers: list[Paper]) -> None:
+    chosen, undated = Filters(since="2022", until="2023").select(papers)
+    assert {paper.date[:4] for paper in chosen if paper.date} == {"2022", "2023"}
+    assert undated == sum(paper.date is None for paper in papers)
+    assert Filters(until="2023").select(papers)[1] == undated
+    assert Filters(since="2023-05", until="2023")  # from May to December
+
+
+@pytest.mark.parametrize(("since", "until"), [("2024", "2023"), ("2023-06", "2023-05-31"), ("2024-01", "2023")])
+def test_a_period_that_ends_before_it_begins_is_a_usage_error(since: str, until: str) -> None:
+    with pytest.raises(UsageError, match=f"since {since} and until {until}"):
+        Filters(since=since, until=until)
+
+
 def test_filtered_search_finds_only_those(extractive: Assistant, papers: list[Paper]) -> None:
     among = papers[30:40]
     found = extractive.retriever.search("language models", 20, among)
@@ -182,10 +205,11 @@ def test_filtered_search_finds_only_those(extractive: Assistant, papers: list[Pa
     assert extractive.retriever.search("language models", 20, []).passages == ()
 
 
-@pytest.mark.parametrize("since", ["yesterday", "2023-13", "2023-1", "23", "2023-05-32", ""])
-def test_a_date_that_is_none_is_a_usage_error(since: str) -> None:
+@pytest.mark.parametrize("date", ["yesterday", "2023-13", "2023-1", "23", "2023-05-32", ""])
+@pytest.mark.parametrize("name", ["since", "until"])
+def test_a_date_that_is_none_is_a_usage_error(name: str, date: str) -> None:
     with pytest.raises(UsageError, match="is not a date"):
-        Filters(since=since)
+        Filters(**{name: date})  # type: ignore[arg-type]
 
 
 def test_a_paper_is_found_by_id_start_of_id_or_title(papers: list[Paper]) -> None:

@@ -1,0 +1,67 @@
+"""Models in memory, loaded when they are first needed and shared by all who answer over one index."""
+
+from __future__ import annotations
+
+import threading
+
+from rag.entailment import Entailment
+from rag.errors import ModelUnavailable, StorageError
+from rag.llm import LanguageModel
+from rag.models import ModelStore
+from rag.progress import Progress
+from rag.settings import Generation, Settings
+
+
+class LoadedModels:
+    """The language model and the checker that were used last: two of a kind may not fit into memory."""
+
+    def __init__(self) -> None:
+        self._loading = threading.Lock()
+        self._model: tuple[tuple[str, Generation], LanguageModel] | None = None
+        self._checker: tuple[str, Entailment] | None = None
+        # Each question would wait for the network again.
+        self._failures: dict[str, ModelUnavailable | StorageError] = {}
+
+    def failed(self, settings: Settings) -> bool:
+        """Whether the model that is set could not be had."""
+        return settings.model in self._failures
+
+    def model(self, settings: Settings, progress: Progress) -> LanguageModel:
+        """The language model that is set, fetched and converted if need be.
+
+        :raises ModelUnavailable: if it can't be had, now or before. :raises StorageError: if there is no room for it.
+        """
+        wanted = settings.model, settings.generation
+        with self._loading:
+            if self._model is None or self._model[0] != wanted:
+                if settings.model in self._failures:
+                    raise self._failures[settings.model]
+                self._model = None  # makes room
+                try:
+                    weights = ModelStore.of(settings).resolve(settings.model, progress)
+                    made = LanguageModel.load(
+                        weights,
+                        settings.generation,
+                        hub_cache=settings.models_dir,
+                        offline=settings.offline,
+                        progress=progress,
+                    )
+                except (ModelUnavailable, StorageError) as error:
+                    self._failures[settings.model] = error
+                    raise
+                self._model = wanted, made
+            return self._model[1]
+
+    def checker(self, settings: Settings) -> Entailment | None:
+        """The entailment model that checks in the language model's place, if one is set.
+
+        :raises ModelUnavailable: if it can't be had.
+        """
+        name = settings.grounding.checker
+        if not name:
+            return None
+        with self._loading:
+            if self._checker is None or self._checker[0] != name:
+                made = Entailment.load(name, hub_cache=settings.models_dir, offline=settings.offline)
+                self._checker = name, made
+            return self._checker[1]
