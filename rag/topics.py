@@ -61,7 +61,7 @@ class Topics:
 
 
 def topics_of(papers: Sequence[Paper], vectors: Vectors) -> Topics:
-    """Place papers on a map and sort them into topics. The same papers always give the same map.
+    """Place papers on a map and sort them into topics. The same papers give the same map each time.
 
     Positions are made by t-SNE (van der Maaten and Hinton, 2008), topics by k-means over the main
     components of the vectors; :data:`MOST_TOPICS` at most.
@@ -133,7 +133,7 @@ def _clusters(components: NDArray[np.float64]) -> list[int]:
 
     count = len(components)
     wished = min(MOST_TOPICS, round(0.6 * count**0.5), _distinct(components))
-    found = KMeans(max(1, wished), n_init=10, random_state=0).fit_predict(components).tolist()
+    found = KMeans(wished, n_init=10, random_state=0).fit_predict(components).tolist()
     rank = {cluster: place for place, (cluster, _) in enumerate(Counter(found).most_common())}
     return [rank[cluster] for cluster in found]
 
@@ -146,7 +146,7 @@ def _labels(papers: Sequence[Paper], topic: Sequence[int]) -> tuple[str, ...]:
     """What to call each topic: its best terms by class-based TF-IDF (c-TF-IDF; Grootendorst, BERTopic, 2022).
 
     A term's count in the topic's titles and abstracts is weighed by how rare it is in all of them, and
-    by the share of the topic's papers that hold it.
+    by the share of the topic's papers that hold it; terms that the other topics hold nearly as often are left out.
     """
     spellings: defaultdict[Term, Counter[str]] = defaultdict(Counter)
     sizes = []

@@ -15,6 +15,10 @@ READ_THE_ENVIRONMENT = {"rag/settings.py", "rag/__init__.py", "rag/processor.py"
 COMMAND_LINE = {"rag/cli.py", "rag/cli_shared.py", "rag/cli_eval.py"}
 
 
+def is_of_the_page(name: str) -> bool:
+    return name.startswith("rag/web/")
+
+
 def calls(tree: ast.AST) -> set[str]:
     return {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
 
@@ -46,7 +50,13 @@ def test_only_the_settings_read_the_environment(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_only_the_entries_know_the_assistant(name: str) -> None:
-    assert ("rag.assistant" in imports(MODULES[name])) <= (name in COMMAND_LINE)
+    assert ("rag.assistant" in imports(MODULES[name])) <= (name in COMMAND_LINE or is_of_the_page(name))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_only_the_page_knows_what_it_is_made_of(name: str) -> None:
+    known = {module for module in imports(MODULES[name]) if module == "rag.web" or module.startswith("rag.web.")}
+    assert not known or is_of_the_page(name)
 
 
 def test_telemetry_is_off_once_the_package_is_imported() -> None:

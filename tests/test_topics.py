@@ -62,6 +62,31 @@ def test_labels_are_the_words_that_tell_topics_apart(grouped):
     assert not {"show", "we", "in", "a", "what"} & {word for label in found.labels for word in label.split()}
 
 
+def in_two_topics(first, second):
+    """The labels of ten papers of each of two lists of texts, which are repeated."""
+    texts = [(first * 10)[i] for i in range(10)] + [(second * 10)[i] for i in range(10)]
+    found = topics_of([paper(text, i) for i, text in enumerate(texts)], clustered([10, 10]))
+    return found.labels[found.topic[0]], found.labels[found.topic[10]]
+
+
+def test_what_all_topics_say_labels_none(monkeypatch):
+    monkeypatch.setattr(topics, "MOST_TOPICS", 2)
+    kettles, marbles = in_two_topics(["Zorbs. Zorbs. Zorbs. Kettles."], ["Zorbs. Zorbs. Zorbs. Marbles."])
+    assert (kettles, marbles) == ("kettles", "marbles")
+
+
+def test_a_term_that_another_topic_is_full_of_ranks_behind(monkeypatch):
+    monkeypatch.setattr(topics, "MOST_TOPICS", 2)
+    full = "Zorb. " * 20
+    kettles, _ = in_two_topics(["Zorb. Zorb. Kettle. Kettle."], [full, full, "Lamp.", "Lamp.", "Lamp."])
+    assert kettles == "kettle, zorb"
+
+
+def test_a_term_of_most_papers_ranks_before_one_that_a_few_repeat():
+    texts = ["Marbles. " + "Zorb. " * 10] * 3 + ["Marbles."] * 9
+    assert label(*texts) == "marbles, zorb"
+
+
 def test_the_same_papers_give_the_same_map(grouped):
     texts, found = grouped
     again = topics_of([paper(text, i) for i, text in enumerate(texts)], clustered(list(GROUPS.values())))
@@ -93,7 +118,7 @@ def test_papers_that_say_the_same_share_one_topic():
 def test_only_the_direction_of_a_vector_matters_to_its_topic():
     vectors = clustered([10, 8, 7])
     papers = [paper("Zorb.", i) for i in range(25)]
-    longer = vectors * np.linspace(0.5, 2, 25, dtype=np.float32)[:, None]
+    longer = vectors * np.geomspace(0.1, 10, 25, dtype=np.float32)[:, None]
     assert topics_of(papers, longer).topic == topics_of(papers, vectors).topic
 
 

@@ -67,10 +67,11 @@ def marked(text: str, spans: Collection[Span], current: Collection[Span] = ()) -
         # Spaces at a cut would be lost: what is escaped is also trimmed.
         piece = text[start:end]
         shown = safe(readable(piece))
-        if holding:
+        if holding and shown:
             now = " pt-current" if any(span in current for span in holding) else ""
             shown = f'<mark class="pt-quote{now}">{shown}</mark>'
-        parts.append(f"{' ' if piece[:1].isspace() else ''}{shown}{' ' if piece[-1:].isspace() else ''}")
+        before, after = piece[:1].isspace(), bool(piece.strip()) and piece[-1:].isspace()
+        parts.append(f"{' ' * before}{shown}{' ' * after}")
     return "".join(parts)
 
 

@@ -61,7 +61,7 @@ def verdict(question: Question, answer: Answer, assistant: Assistant) -> str:
 
 def _lines(lines: list[tuple[bool, str]]) -> str:
     items = "".join(
-        f'<li class="pt-{"right" if right else "wrong"}"><b>{"Yes" if right else "No"}</b> {safe(text)}</li>'
+        f'<li class="pt-{"right" if right else "wrong"}"><b>{"Met" if right else "Not met"}</b> {safe(text)}</li>'
         for right, text in lines
     )
     return f'<div class="pt-label">What the gold set expects</div><ul class="pt-verdict">{items}</ul>'

@@ -196,10 +196,9 @@ def _sentence(i: int, sentence: Sentence, citations: Sequence[Citation]) -> str:
 
 def _cited(i: int, n: int, quotes: Sequence[Citation]) -> str:
     first = quotes[0]
-    about = " · ".join(
-        safe(part) for part in (first.date, first_authors(first.authors, first.authors_complete)) if part
-    )
-    source = "" if first.title_source == "page" else f" · title {TITLE_FROM[first.title_source]}"
+    source = "" if first.title_source == "page" else f"title {TITLE_FROM[first.title_source]}"
+    parts = (first.date, first_authors(first.authors, first.authors_complete), source)
+    about = " · ".join(safe(part) for part in parts if part)
     said = "".join(f"<blockquote>“{safe(readable(citation.quote))}”</blockquote>" for citation in quotes)
     title = opening(first, exchange=i)
     return (

@@ -30,7 +30,7 @@ class PapersTab:
         shown: list[Any] = [view, self.table]
         tab.select(self._drawn, view, shown, **AT_ONCE)
         tab.select(self._mapped, exchanges, self.map, **PRIVATE)
-        words.input(lambda view, words: self._drawn(view.searched(words)), [view, words], shown, **AT_ONCE)
+        words.change(lambda view, words: self._drawn(view.searched(words)), [view, words], shown, **AT_ONCE)
         self.table.sort(self._sort, view, shown, **AT_ONCE)
         self.table.turn(self._turn, view, shown, **AT_ONCE)
         map_tab.select(self._mapped, exchanges, self.map, **PRIVATE)

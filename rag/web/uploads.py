@@ -53,7 +53,8 @@ class Shelf:
 
     def names(self) -> list[str]:
         """The files' names."""
-        return sorted(path.name for path in self.folder.iterdir() if path.is_file()) if self.folder.is_dir() else []
+        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        return sorted(path.name for path in found if path.is_file() and path.name[0] != ".")
 
     def add(self, assistant: Assistant, readings: Sequence[Reading]) -> IngestReport:
         """Keep the files that could be read, and index them; a file of the same name is replaced.
@@ -61,6 +62,9 @@ class Shelf:
         :raises StorageError: if they can't be kept. :raises RagError: as :meth:`rag.assistant.Assistant.ingest`.
         """
         kept = [self._place(reading.name) for reading in readings if reading.papers]
+        if not kept or len(set(kept)) < len(kept):
+            same = "Two of these files have the same name: rename one."
+            raise UsageError(same if kept else "No abstract was read: choose a file that holds some.")
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             for reading, place in zip([r for r in readings if r.papers], kept, strict=True):

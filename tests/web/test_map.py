@@ -74,7 +74,11 @@ def names(markup):
 def boxes(markup):
     """What each name covers at the larger of its two sizes: (left, top, right, bottom)."""
     for attributes, words in names(markup):
-        x, y, width = float(attributes["x"]), float(attributes["y"]), 20 * 0.6 * len(words)
+        x, y, width = (
+            float(attributes["x"]),
+            float(attributes["y"]),
+            12 * sum(2 if sign in "玻璃弹珠" else 1 for sign in words),
+        )
         left = x if attributes["text-anchor"] == "start" else x - width
         yield left, y - 10, left + width, y + 10
 
@@ -130,6 +134,20 @@ def test_a_name_stays_inside_the_map(title, place):
     assert left >= 0
     assert right <= 600
     assert 10 <= float(attributes["y"]) <= 470
+
+
+@pytest.mark.parametrize(
+    ("title", "expected"),
+    [
+        ("Zorb: Sorting Marbles", "Zorb"),
+        ("Sorting Marbles", "Sorting Marbles"),
+        ("Sorting Marbles in the Laboratory", "Sorting Marbles in…"),
+        (": Zorb", ": Zorb"),
+    ],
+)
+def test_a_name_is_what_stands_before_the_colon_or_the_first_words(title, expected):
+    some = papers(title)
+    assert [words for _, words in names(drawn(some, spread(1), [some[0].paper_id]))] == [expected]
 
 
 def test_names_of_neighbours_do_not_cover_each_other():
