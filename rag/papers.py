@@ -234,7 +234,7 @@ def find_links(text: str) -> tuple[str, ...]:
 
 def first_authors(names: Sequence[str], complete: bool, most: int = 3) -> str:
     """The first few authors as people write them, with "et al." where there are more."""
-    return ", ".join(names[:most]) + (" et al." if len(names) > most or not complete else "")
+    return ", ".join(names[:most]) + (" et al." if len(names) > most or (names and not complete) else "")
 
 
 def _same_name(word: str, other: str) -> bool:

@@ -15,7 +15,7 @@ from rag.papers import Paper, first_authors
 from rag.retrieval import Found
 from rag.text import readable
 from rag.web.desk import Doing, Waiting
-from rag.web.html import button, notice, opening, safe, stage, titles
+from rag.web.html import button, counted, notice, opening, safe, stage, titles
 
 Rating = Literal["up", "down"]
 _SURE = 0.8
@@ -49,8 +49,7 @@ class Exchange:
             case Doing(task=doing, share=share):
                 return replace(self, doing=doing, share=share)
             case Waiting(before=before):
-                others = "one question" if before == 1 else f"{before} questions"
-                return replace(self, doing=f"Waiting: {others} before yours", share=None)
+                return replace(self, doing=f"Waiting: {counted(before, 'question')} before yours", share=None)
             case Found(papers=papers):
                 return replace(self, papers=papers)
             case Notice(text=text):
@@ -80,7 +79,7 @@ def welcome(questions: Sequence[str], papers: int) -> str:
         for question in questions
     )
     return (
-        f'<section class="pt-welcome"><h2>Ask {papers} papers</h2><ul class="pt-rules">'
+        f'<section class="pt-welcome"><h2>Ask {counted(papers)}</h2><ul class="pt-rules">'
         "<li><b>Sourced.</b> Press a number to see the words of the abstract that a sentence rests on.</li>"
         "<li><b>Checked.</b> What streams in first is a draft. What the abstract doesn’t state is dropped.</li>"
         "<li><b>Honest.</b> When the abstracts don’t say, the answer says so. Full papers are not read.</li>"
@@ -126,7 +125,7 @@ def answered(i: int, answer: Answer) -> str:
     if answer.refused:
         near = f'<div class="pt-label">Nearest papers</div>{titles(answer.nearest)}' if answer.nearest else ""
         return f'{understood}<div class="pt-refusal">{safe(answer.answer)}</div>{near}'
-    said = [_sentence(i, sentence, answer.citations) for sentence in answer.sentences]
+    said = [_sentence(i, j, sentence, answer.citations) for j, sentence in enumerate(answer.sentences)]
     body = f"<ul>{''.join(f'<li>{part}</li>' for part in said)}</ul>" if answer.kind == "list" else " ".join(said)
     extracted = "Extracted from the abstracts; no model wrote this" if answer.mode == "extractive" else ""
     label = f'<div class="pt-label">{extracted}</div>' if extracted else ""
@@ -171,13 +170,14 @@ def _made(answer: Answer | None) -> str:
     return f'<span class="pt-made">{safe(f"{by}{answer.seconds.total:.1f} s")}</span>'
 
 
-def _sentence(i: int, sentence: Sentence, citations: Sequence[Citation]) -> str:
+def _sentence(i: int, j: int, sentence: Sentence, citations: Sequence[Citation]) -> str:
     """A sentence with its numbers, and a mark where its words are the abstract's or its support is not beyond doubt."""
     numbers = "".join(
         button(
             "open",
             str(n),
             classes="pt-cite",
+            key=f"source {i} {j} {n}",
             spoken=f"Source {n}: {next(c.title for c in citations if c.n == n)}",
             paper=next(c.paper_id for c in citations if c.n == n),
             exchange=i,
@@ -204,5 +204,5 @@ def _cited(i: int, n: int, quotes: Sequence[Citation]) -> str:
     return (
         f'<li value="{n}" class="pt-paper"><span class="pt-number">{n}</span><div>{title}'
         f'<div class="pt-about">{about}</div>'
-        f"<details><summary>{len(quotes)} quote{'s' if len(quotes) > 1 else ''}</summary>{said}</details></div></li>"
+        f"<details><summary>{counted(len(quotes), 'quote')}</summary>{said}</details></div></li>"
     )

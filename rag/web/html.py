@@ -53,6 +53,11 @@ def opening(paper: Titled, exchange: int = -1) -> str:
     return button("open", title, classes="pt-link pt-title", paper=paper.paper_id, exchange=exchange)
 
 
+def counted(count: int, noun: str = "paper") -> str:
+    """A number of things: "1 paper", "2 papers"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def titles(papers: Iterable[Titled]) -> str:
     """A list of papers to open."""
     return f'<ul class="pt-titles">{"".join(f"<li>{opening(paper)}</li>" for paper in papers)}</ul>'

@@ -11,7 +11,7 @@ from unicodedata import east_asian_width
 from rag.papers import Paper
 from rag.text import readable
 from rag.topics import Topics
-from rag.web.html import safe
+from rag.web.html import counted, safe
 
 _WIDTH, _HEIGHT, _MARGIN = 600, 480, 18
 # The height of a name and the width of its letters at the largest size that map.css gives them, on a narrow screen.
@@ -70,7 +70,7 @@ def drawn(papers: Sequence[Paper], topics: Topics, lit: Collection[str] = ()) ->
     bright = [dot for dot in dots if dot.paper.paper_id in lit]
     shown = "".join(_circle(dot, "") for dot in dots if dot.paper.paper_id not in lit)
     shown += "".join(_circle(dot, " pt-lit") for dot in bright) + _names(bright)
-    said = f"Map of {len(papers)} papers in {len(topics.labels)} topics. Papers that are alike lie near each other."
+    said = f"Map of {counted(len(papers))} in {counted(len(topics.labels), 'topic')}. Alike ones lie close."
     if bright:
         said += f" {len(bright)} {'is' if len(bright) == 1 else 'are'} lit up."
     return (

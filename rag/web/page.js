@@ -6,7 +6,7 @@ window.papertrail = (() => {
   let opener = ""; // data-key of what opened the abstract
 
   const byKey = (key, root = document) =>
-    key ? [...root.querySelectorAll("[data-key]")].find((node) => node.dataset.key === key) : undefined;
+    key ? [...root.querySelectorAll("[data-key]")].find((node) => node.dataset.key === key && node.checkVisibility()) : undefined;
 
   const say = (text) => {
     let status = document.getElementById("pt-status");
@@ -76,7 +76,8 @@ window.papertrail = (() => {
     const page = element.querySelector(".pt-page");
     page.querySelector("h2").focus({ preventScroll: true });
     const quote = page.querySelector(".pt-current") || page.querySelector("h2");
-    quote.scrollIntoView({ block: "center" });
+    element.scrollTop = 0;
+    quote.scrollIntoView({ block: "nearest" });
   };
 
   // A question that is being answered stays in sight; a finished one is shown from its beginning.

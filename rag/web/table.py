@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 
 from rag.papers import Paper, first_authors, fold
 from rag.text import readable
-from rag.web.html import button, opening, safe
+from rag.web.html import button, counted, opening, safe
 
 ROWS = 50
 _COLUMNS: dict[str, Callable[[Paper], str]] = {
     "Title": lambda paper: fold(readable(paper.title)),
-    "Authors": lambda paper: fold(paper.authors[0].split()[-1]) if paper.authors and paper.authors[0].split() else "",
+    "Authors": lambda paper: next((fold(name.split()[-1]) for name in _names(paper) if name.split()), ""),
     "Year": lambda paper: paper.date or "",
     "Category": lambda paper: fold(paper.category or ""),
     "Source": lambda paper: paper.sources[0].file if paper.sources else "",
@@ -58,7 +58,7 @@ def drawn(papers: Sequence[Paper], view: View) -> str:
     found = selected(papers, view)
     pages = max(1, -(-len(found) // ROWS))
     page = min(view.page, pages - 1)
-    count = f"{len(found)} of {len(papers)} papers" if view.words.strip() else f"{len(papers)} papers"
+    count = (f"{len(found)} of " if view.words.strip() else "") + counted(len(papers))
     rows = "".join(map(_row, found[page * ROWS : (page + 1) * ROWS]))
     head = "".join(_head(column, view) for column in _COLUMNS)
     return (
@@ -75,10 +75,14 @@ def _head(column: str, view: View) -> str:
 
 
 def _row(paper: Paper) -> str:
-    names = first_authors(paper.authors or paper.listed_on, paper.authors_complete, most=2)
+    names = first_authors(_names(paper), paper.authors_complete, most=2)
     source = paper.sources[0].file.rsplit("/", 1)[-1] if paper.sources else ""
     cells = [opening(paper), *(safe(cell) for cell in (names, (paper.date or "")[:4], paper.category or "", source))]
     return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+
+
+def _names(paper: Paper) -> tuple[str, ...]:
+    return paper.authors or paper.listed_on
 
 
 def _pager(page: int, pages: int) -> str:

@@ -82,18 +82,22 @@ class Tools:
         filters = Filters((paper,) if paper else ())
         return await self._desk.with_model(checked)
 
-    def papers(self, words: str = "", author: str = "", since: str = "", until: str = "") -> list[dict[str, Any]]:
-        """List the indexed papers, with authors, date, category, links and whole abstract.
+    def papers(
+        self, words: str = "", author: str = "", since: str = "", until: str = "", count: int = 100
+    ) -> list[dict[str, Any]]:
+        """List the indexed papers by title, with authors, date, category, links and whole abstract.
 
         Args:
             words: Only papers that hold all of these words in title, authors, category, date or abstract.
             author: Only papers of this author.
             since: Only papers from this date on: 2023, 2023-05 or 2023-05-17.
             until: Only papers up to this date.
+            count: At most so many, 1 to 1000.
         """
         filters = Filters((), author or None, since or None, until or None)
         chosen, _ = filters.select(self._desk.assistant.papers)
-        return [paper.model_dump(mode="json") for paper in table.selected(chosen, table.View(words=words))]
+        found = table.selected(chosen, table.View(words=words))[: max(1, min(1000, count))]
+        return [paper.model_dump(mode="json") for paper in found]
 
     def all(self) -> dict[Callable[..., Any], int]:
         """The endpoints, and how many calls of each are served at a time: programs must not fill the visitors' line."""

@@ -14,7 +14,7 @@ from rag.index import IngestReport
 from rag.papers import Paper
 from rag.readers import read_corpus
 from rag.text import readable
-from rag.web.html import button, opening, safe
+from rag.web.html import button, counted, opening, safe
 
 LABEL = "added"
 MOST_BYTES = 20 << 20
@@ -40,7 +40,9 @@ def read(path: Path) -> Reading:
         if path.stat().st_size > MOST_BYTES:
             raise UsageError(f"{path.name} is larger than {MOST_BYTES >> 20} MB: type `rag ingest` for it instead.")
         return Reading(path, tuple(read_corpus(path, LABEL)))
-    except (RagError, OSError) as error:
+    except OSError as error:
+        return Reading(path, error=f"It can't be opened ({error.strerror}): add it again.")
+    except RagError as error:
         # The visitor knows the file by its name alone.
         return Reading(path, error=str(error).replace(str(path.resolve()), path.name).replace(str(path), path.name))
 
@@ -72,7 +74,7 @@ class Shelf:
                 shutil.copyfile(reading.path, scratch)
                 os.replace(scratch, place)
         except OSError as error:
-            raise StorageError(f"{self.folder} can't be written ({error.strerror}): make room.") from error
+            raise StorageError(f"The files can't be kept ({error.strerror}): make room on the disk.") from error
         return assistant.ingest(kept, label=LABEL)
 
     def remove(self, assistant: Assistant, name: str) -> IngestReport:
@@ -103,7 +105,7 @@ def _read(reading: Reading, known: Collection[str]) -> str:
     before = f", {old} of them indexed before" if old else ""
     titles = "".join(f"<li>{safe(readable(paper.title))}</li>" for paper in reading.papers)
     return (
-        f'<li class="pt-read"><b>{safe(reading.name)}</b>: {count} paper{"" if count == 1 else "s"}{before}'
+        f'<li class="pt-read"><b>{safe(reading.name)}</b>: {counted(count)}{before}'
         f"<details><summary>Titles</summary><ul>{titles}</ul></details></li>"
     )
 
@@ -120,7 +122,7 @@ def _listed(name: str, papers: Sequence[Paper]) -> str:
     remove = button("remove", "Remove", classes="pt-tool", spoken=f"Remove {name}", name=name)
     titles = "".join(f"<li>{opening(paper)}</li>" for paper in held)
     return (
-        f"<li><b>{safe(name)}</b>: {len(held)} paper{'' if len(held) == 1 else 's'} {remove}"
+        f"<li><b>{safe(name)}</b>: {counted(len(held))} {remove}"
         f"<details><summary>Titles</summary><ul>{titles}</ul></details></li>"
     )
 
@@ -129,5 +131,5 @@ def report(made: IngestReport) -> str:
     """What a change of the index did."""
     parts = [f"{count} {what}" for count, what in ((made.added, "added"), (made.replaced, "renewed"),
              (made.removed, "removed"), (made.unchanged, "unchanged")) if count]  # fmt: skip
-    said = f"{', '.join(parts) or 'Nothing changed'}: {made.total} papers are indexed now."
+    said = f"{', '.join(parts) or 'Nothing changed'}: {counted(made.total)} indexed now."
     return f'<div class="pt-done" data-status="{safe(said)}">{safe(said)}</div>'

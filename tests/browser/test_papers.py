@@ -11,7 +11,7 @@ pytestmark = pytest.mark.browser
 
 PDS = "Data Selection via Optimal Control for Language Models"
 KETTLES = """Abstract: Quux is a kettle for laboratories. It boils 2.5 litres of water in 40 seconds, and whistles.
-Abstract: <script>alert(1)</script> Zorb sorts marbles. <img src=x onerror=alert(2)> It sorts $\\alpha$ marbles a second.
+Abstract: <script>alert(1)</script> Zorb sorts marbles. <img src=x onerror=alert(2)> It sorts $\\alpha$ a second.
 """
 
 
@@ -104,7 +104,7 @@ def test_files_are_read_indexed_asked_and_removed(
     picture(page, "reading")
     page.get_by_role("button", name="Index what was read").click()
     expect(page.locator("#pt-progress")).to_contain_text("2 added", timeout=60_000)
-    assert "257 papers are indexed now" in page.locator("#pt-progress").inner_text()
+    assert "257 papers indexed now" in page.locator("#pt-progress").inner_text()
     expect(page.locator("#pt-added")).to_contain_text("kettles.txt: 2 papers")
     picture(page, "added")
 
@@ -117,7 +117,7 @@ def test_files_are_read_indexed_asked_and_removed(
     page.locator(".pt-cite").last.click()
     shown = page.locator(".pt-page .pt-abstract")
     expect(shown).to_contain_text("<script>alert(1)</script> Zorb sorts marbles.")
-    expect(shown).to_contain_text("α marbles")
+    expect(shown).to_contain_text("α a second")
     assert "added/kettles.txt" in page.locator(".pt-page").inner_text()
     page.keyboard.press("Escape")
 

@@ -44,7 +44,7 @@ def test_a_closed_tab_frees_its_place(visitor: Callable[..., Page], address: str
         send(first, "What does PDS do?")
         first.wait_for_selector("#pt-live .pt-draft")
         send(second, "What does AdaLoRA do?")
-        expect(second.locator("#pt-live .pt-stage")).to_contain_text("one question before yours")
+        expect(second.locator("#pt-live .pt-stage")).to_contain_text("1 question before yours")
         first.close()
         expect(second.locator("#pt-live")).to_contain_text("Writing", timeout=20_000)
     finally:

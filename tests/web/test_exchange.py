@@ -52,7 +52,7 @@ def said_in(markup):
         (Working("Loading the model", needs_model=True), {"doing": "Loading the model", "share": None}),
         (Doing("Fetching", 0.25), {"doing": "Fetching", "share": 0.25}),
         (Doing("Fetching", None), {"doing": "Fetching", "share": None}),
-        (Waiting(1), {"doing": "Waiting: one question before yours", "share": None}),
+        (Waiting(1), {"doing": "Waiting: 1 question before yours", "share": None}),
         (Waiting(3), {"doing": "Waiting: 3 questions before yours", "share": None}),
         (Found((), (a_paper("Zorb"),), 0.9), {"papers": (a_paper("Zorb"),)}),
         (Notice("And this."), {"notices": ("Know this.", "And this.")}),
