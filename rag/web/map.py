@@ -70,7 +70,7 @@ def drawn(papers: Sequence[Paper], topics: Topics, lit: Collection[str] = ()) ->
     bright = [dot for dot in dots if dot.paper.paper_id in lit]
     shown = "".join(_circle(dot, "") for dot in dots if dot.paper.paper_id not in lit)
     shown += "".join(_circle(dot, " pt-lit") for dot in bright) + _names(bright)
-    said = f"Map of {counted(len(papers))} in {counted(len(topics.labels), 'topic')}. Alike ones lie close."
+    said = f"Map of {counted(len(papers))} in {counted(len(topics.labels), 'topic')}. Like papers lie together."
     if bright:
         said += f" {len(bright)} {'is' if len(bright) == 1 else 'are'} lit up."
     return (

@@ -192,7 +192,7 @@ def test_latex_in_a_title_is_readable():
 
 
 @pytest.mark.parametrize(
-    ("lit", "expected"), [(0, "each other."), (1, "each other. 1 is lit up."), (2, "each other. 2 are lit up.")]
+    ("lit", "expected"), [(0, "together."), (1, "together. 1 is lit up."), (2, "together. 2 are lit up.")]
 )
 def test_the_picture_says_what_it_shows(lit, expected):
     some = papers(*["Zorb"] * 5)
