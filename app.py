@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from pydantic import ValidationError, validate_call
 
 from rag import web
 from rag.assistant import Assistant
@@ -25,11 +26,14 @@ from rag.web.desk import Desk
 from rag.web.evaluation_tab import EvaluationTab
 from rag.web.exchange import Exchange
 from rag.web.papers_tab import PapersTab
+from rag.web.stops import Stops
 from rag.web.tools import Tools
 from rag.web.wiring import AT_ONCE, piece
 
 _WAITING = 64
 """Requests that may stand in Gradio's own queue; questions stand in the desk's line."""
+_UPLOADS = (3600, 3600)
+"""Every so many seconds, uploads that are older than so many seconds are deleted."""
 _TO_THE_QUESTION = """() => {
   window.papertrail.close();
   document.querySelector("#pt-question textarea").focus();
@@ -38,46 +42,56 @@ _TO_THE_QUESTION = """() => {
 
 def build(assistant: Assistant) -> gr.Blocks:
     """The page around an assistant. What a visitor types and sees belongs to their session alone."""
-    desk = Desk(assistant)
+    desk, stops = Desk(assistant), Stops()
 
-    def opened(event: gr.EventData, exchanges: list[Exchange]) -> str:
-        return abstract.opened(desk.assistant.index.papers, exchanges, event._data)
+    def opened(event: gr.EventData, exchanges: list[Exchange], gold: list[Exchange]) -> str:
+        return abstract.opened(desk.assistant.index.papers, [*exchanges, *gold], event._data)
 
-    def ask_about(event: gr.EventData, changing: int) -> tuple[Any, ...]:
-        return *chat.ask_about(str(event.paper), changing), gr.Tabs(selected="ask")
+    def ask_about(event: gr.EventData) -> tuple[str, Any]:
+        return str(event.paper), gr.Tabs(selected="ask")
 
-    with gr.Blocks(title="PaperTrail", analytics_enabled=False, fill_width=True) as page:
+    with gr.Blocks(title="PaperTrail", analytics_enabled=False, fill_width=True, delete_cache=_UPLOADS) as page:
         piece("top", value=html.heading())
         with gr.Tabs() as tabs:
-            with gr.Tab("Ask", id="ask"):
-                chat = ChatTab(desk)
+            with gr.Tab("Ask", id="ask") as chat_tab:
+                chat = ChatTab(desk, stops)
             with gr.Tab("Papers", id="papers") as tab:
                 papers = PapersTab(desk, tab, chat.exchanges)
             with gr.Tab("Evaluation", id="evaluation") as tab:
-                evaluation = EvaluationTab(desk, tab)
+                evaluation = EvaluationTab(desk, tab, stops)
             with gr.Tab("Add papers", id="add") as tab:
                 adding = AddingTab(desk, tab)
         pane = piece("pane", "about")
         for shown in (chat.conversation, chat.live, papers.table, papers.map, evaluation.answer, adding.added):
-            shown.open(opened, chat.exchanges, pane, **AT_ONCE)
-        asked = pane.about(ask_about, chat.changing, [*chat.about, tabs], **AT_ONCE)
+            shown.open(opened, [chat.exchanges, evaluation.exchange], pane, **AT_ONCE)
+        asked = pane.about(ask_about, None, [chat.about, tabs], **AT_ONCE)
         asked.then(None, js=_TO_THE_QUESTION, **AT_ONCE)
+        chat.limited(asked)
         for tool, most in Tools(desk).all().items():
             gr.api(_told(tool), api_name=tool.__name__, concurrency_limit=most)
-        page.unload(chat.leave)
+        for begin in (page.load, chat_tab.select):
+            begin(chat.greet, chat.exchanges, chat.conversation, **AT_ONCE)
+        page.unload(stops.leave)  # a closed tab frees its place in the line
     return page
 
 
 def _told(tool: Callable[..., Any]) -> Callable[..., Any]:
     """A tool whose mistakes reach the program that calls it as one sentence."""
 
+    checked = validate_call(tool)
+
     @functools.wraps(tool)
     async def told(*given: Any, **named: Any) -> Any:
         try:
-            made = tool(*given, **named)
+            made = checked(*given, **named)
             return await made if inspect.isawaitable(made) else made
         except RagError as error:
             raise gr.Error(str(error), print_exception=False) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = first["loc"][0]
+            name = list(inspect.signature(tool).parameters)[where] if isinstance(where, int) else where
+            raise gr.Error(f"{name}: {first['msg']}.", print_exception=False) from error
 
     return told
 
@@ -85,6 +99,7 @@ def _told(tool: Callable[..., Any]) -> Callable[..., Any]:
 def serve(settings: Settings, *, port: int | None = None, browser: bool = True, progress: Progress = silent) -> None:
     """Show the page on 127.0.0.1 until it is interrupted. ``progress`` is told the address."""
     assistant = Assistant(settings, progress)
+    uploads.Shelf.of(settings).mend(assistant)
     progress(f"Opening the index of {len(assistant.papers)} papers")
     page = build(assistant)
     try:

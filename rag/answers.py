@@ -23,12 +23,37 @@ REFUSALS: dict[RefusalReason, str] = {
     "(only abstracts were read, not the full papers).",
     "no_papers": "The indexed papers don't say: no paper passes the filters.",
 }
+# How a refusal speaks of one paper.
+_OF_ONE = (
+    ("The indexed papers don't say", "The one paper that passes the filters doesn't say"),
+    ("none of their abstracts is about this", "its abstract isn't about this"),
+    ("the abstracts nearest to the question don't state it", "its abstract doesn't state it"),
+    ("by an abstract", "by its abstract"),
+    ("only abstracts were read, not the full papers", "only the abstract was read, not the full paper"),
+)
 TITLE_FROM: dict[TitleSource, str] = {
     "page": "from the page",
     "catalogue": "from the list of published titles",
     "derived": "made up from the abstract's first words",
 }
+SURE = 0.8
+"""Calibrated support from which on a sentence is shown without a note."""
 _COPIED_RUN = 8
+
+
+def refusal(reason: RefusalReason, considered: int | None = None) -> str:
+    """The one sentence that a refusal shows.
+
+    :param considered: how many papers passed the filters; None where there were none, and all indexed papers speak.
+    """
+    said = REFUSALS[reason]
+    if considered is None or reason == "no_papers":
+        return said
+    if considered > 1:
+        return said.replace("The indexed papers", f"The {considered} papers that pass the filters")
+    for all_of_them, one in _OF_ONE:
+        said = said.replace(all_of_them, one)
+    return said
 
 
 class _Frozen(BaseModel):
@@ -105,6 +130,13 @@ class Sentence(_Frozen):
     support: float
     extracted: bool = False
     """Whether it is a sentence of an abstract as it stands there, put in where the draft's own words failed."""
+
+    @property
+    def note(self) -> str:
+        """What a reader should know: that its support is not beyond doubt, or that its words are the abstract's."""
+        if self.support < SURE:
+            return f"support {self.support:.0%}"
+        return "quoted" if self.extracted else ""
 
     @property
     def marked(self) -> str:

@@ -151,8 +151,9 @@ class Assistant:
     def _beside(self, settings: Settings, progress: Progress) -> Assistant:
         other = Assistant(settings, progress)
         other._models = self._models
-        kept = ("embedder", "model") if settings.model == self.settings.model else ("embedder",)
-        other.__dict__ |= {part: self.__dict__[part] for part in kept if part in self.__dict__}
+        same = (settings.model, settings.generation) == (self.settings.model, self.settings.generation)
+        kept = ("embedder", "model") if same else ("embedder",)
+        other.__dict__ |= {part: self.__dict__[part] for part in kept if self.__dict__.get(part) is not None}
         return other
 
     # Public ------------------------------------------------------------------------------------
@@ -331,7 +332,8 @@ class Assistant:
         retrieval = self.settings.retrieval
         found = self.retriever.search(question, max(retrieval.papers, retrieval.reread, LISTED), among)
         clock.lap("retrieve")
-        run = Run(asked, understood, found, filters, self._made(filters), clock)
+        considered = None if among is None else len(among)
+        run = Run(asked, understood, found, filters, self._made(filters), clock, considered)
         yield run.shown
         unsure = run.mode == "generated" and self._is_unsure(question, found)
         if not found.papers:

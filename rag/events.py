@@ -17,6 +17,21 @@ class Working:
 
 
 @dataclass(frozen=True)
+class Waiting:
+    """Others are before this question, on a server with many users."""
+
+    before: int
+
+
+@dataclass(frozen=True)
+class Doing:
+    """Work that reports how far it is, such as fetching a model: ``share`` in [0, 1], None where that is unknown."""
+
+    task: str
+    share: float | None
+
+
+@dataclass(frozen=True)
 class Notice:
     """Something the user should know though work goes on, such as falling back to extracted sentences."""
 

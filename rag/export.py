@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from rag import __version__
-from rag.answers import TITLE_FROM, Answer, Citation, ModelUsed
+from rag.answers import TITLE_FROM, Answer, Citation, ModelUsed, Sentence
 from rag.names import is_name
 from rag.papers import Paper, first_authors, fold
 from rag.text import STOP_WORDS, readable, words
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 _EXTRACTED = "(sentences extracted from the abstracts; no model wrote this)"
 _NEAREST = "Nearest papers:"
-_UNANSWERED = "(no answer: it was stopped, or it failed)"
 _MARKUP = re.compile(
     r"(?P<markers>(?:\[\d+\])+(?![(\[:]))"  # [1][2] alone is text
     r"|(?P<ordinal>^\d{1,9}(?=[.)](?:\s|$)))"
@@ -41,7 +40,7 @@ _FOR_BIBTEX = {ord("{"): r"\ensuremath{\lbrace}", ord("}"): r"\ensuremath{\rbrac
 
 def as_text(answer: Answer) -> str:
     """An answer as plain text: what was said, then each cited paper with its quotes. A refusal: the nearest papers."""
-    blocks = [answer.answer]
+    blocks = [_said(answer)]
     if answer.nearest:
         near = [f"- {_reference(paper.url, paper.title)}" for paper in answer.nearest]
         blocks.append("\n".join([_NEAREST, *near]))
@@ -55,13 +54,16 @@ def as_text(answer: Answer) -> str:
     return "\n\n".join(blocks)
 
 
-def as_markdown(exchanges: Sequence[tuple[str, Answer | None]]) -> str:
-    """A conversation as Markdown. Nothing that a paper, a model or a user wrote becomes markup in it."""
+def as_markdown(exchanges: Sequence[tuple[str, Answer | str]]) -> str:
+    """A conversation as Markdown. Nothing that a paper, a model or a user wrote becomes markup in it.
+
+    :param exchanges: each question with its answer, or with the reason why there is none.
+    """
     blocks = ["# Questions and answers"]
     for question, answer in exchanges:
         blocks.append(f"## {_escaped(question)}")
-        blocks += _answer_blocks(answer) if answer else [_UNANSWERED]
-    models = dict.fromkeys(answer.model for _, answer in exchanges if answer and answer.model)
+        blocks += [f"({_escaped(answer)})"] if isinstance(answer, str) else _answer_blocks(answer)
+    models = dict.fromkeys(answer.model for _, answer in exchanges if not isinstance(answer, str) and answer.model)
     blocks += ["---", f"Made by {', '.join([f'PaperTrail {__version__}', *map(_model, models)])}."]
     return "\n\n".join(blocks) + "\n"
 
@@ -85,9 +87,9 @@ def as_bibtex(papers: Sequence[Paper]) -> str:
 def _answer_blocks(answer: Answer) -> list[str]:
     blocks = [f"Understood as: {_escaped(answer.understood)}"] if answer.understood else []
     if answer.kind == "list" and not answer.refused:
-        blocks.append("\n".join(f"- {_escaped(sentence.marked)}" for sentence in answer.sentences))
+        blocks.append("\n".join(f"- {_escaped(_noted(sentence))}" for sentence in answer.sentences))
     else:
-        blocks.append(_escaped(answer.answer))
+        blocks.append(_escaped(_said(answer)))
     if answer.nearest:
         near = [f"- {_link(paper.title, paper.url)}" for paper in answer.nearest]
         blocks += [_NEAREST, "\n".join(near)]
@@ -98,6 +100,18 @@ def _answer_blocks(answer: Answer) -> list[str]:
         blocks.append(f"[{first.n}] {_stopped(_link(first.title, first.url), *map(_escaped, _about(first)))}")
         blocks += [f"> {_escaped(readable(citation.quote))}" for citation in quotes]
     return blocks
+
+
+def _said(answer: Answer) -> str:
+    if answer.refused:
+        return answer.answer
+    if answer.kind == "list":
+        return "\n".join(f"- {_noted(sentence)}" for sentence in answer.sentences)
+    return " ".join(map(_noted, answer.sentences))
+
+
+def _noted(sentence: Sentence) -> str:
+    return f"{sentence.marked} ({sentence.note})" if sentence.note else sentence.marked
 
 
 def _by_paper(citations: Sequence[Citation]) -> list[list[Citation]]:

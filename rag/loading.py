@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+import time
 
 from rag.entailment import Entailment
-from rag.errors import ModelUnavailable, StorageError
+from rag.errors import ModelUnavailable
 from rag.llm import LanguageModel
 from rag.models import ModelStore
 from rag.progress import Progress
 from rag.settings import Generation, Settings
+
+# Seconds in which nobody asks again for a model that couldn't be had: each question would wait for the network.
+_REMEMBERED = 60.0
 
 
 class LoadedModels:
@@ -19,23 +23,24 @@ class LoadedModels:
         self._loading = threading.Lock()
         self._model: tuple[tuple[str, Generation], LanguageModel] | None = None
         self._checker: tuple[str, Entailment] | None = None
-        # Each question would wait for the network again.
-        self._failures: dict[str, ModelUnavailable | StorageError] = {}
+        self._failures: dict[str, tuple[float, ModelUnavailable]] = {}
 
     def failed(self, settings: Settings) -> bool:
-        """Whether the model that is set could not be had."""
-        return settings.model in self._failures
+        """Whether the model that is set could not be had a moment ago."""
+        then, _ = self._failures.get(settings.model, (-_REMEMBERED, None))
+        return time.monotonic() - then < _REMEMBERED
 
     def model(self, settings: Settings, progress: Progress) -> LanguageModel:
         """The language model that is set, fetched and converted if need be.
 
-        :raises ModelUnavailable: if it can't be had, now or before. :raises StorageError: if there is no room for it.
+        :raises ModelUnavailable: if it can't be had, now or a minute ago.
+        :raises StorageError: if there is no room for it.
         """
         wanted = settings.model, settings.generation
         with self._loading:
             if self._model is None or self._model[0] != wanted:
-                if settings.model in self._failures:
-                    raise self._failures[settings.model]
+                if self.failed(settings):
+                    raise self._failures[settings.model][1]
                 self._model = None  # makes room
                 try:
                     weights = ModelStore.of(settings).resolve(settings.model, progress)
@@ -46,8 +51,8 @@ class LoadedModels:
                         offline=settings.offline,
                         progress=progress,
                     )
-                except (ModelUnavailable, StorageError) as error:
-                    self._failures[settings.model] = error
+                except ModelUnavailable as error:
+                    self._failures[settings.model] = time.monotonic(), error
                     raise
                 self._model = wanted, made
             return self._model[1]

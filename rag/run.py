@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rag.answering import Outcome
-from rag.answers import REFUSALS, Answer, ModelUsed, Nearest, RefusalReason, Sentence, copied_share
+from rag.answers import Answer, ModelUsed, Nearest, RefusalReason, Sentence, copied_share, refusal
 from rag.citing import cite
 from rag.clock import Clock
 from rag.embedding import Embedder
@@ -37,8 +37,20 @@ class Made:
 class Run:
     """One question, what was found for it, and the time it took: made into an answer."""
 
-    def __init__(self, asked: str, understood: str | None, found: Found, filters: Filters, made: Made, clock: Clock):
-        """:param understood: the question as it was completed from the conversation, if it had to be."""
+    def __init__(
+        self,
+        asked: str,
+        understood: str | None,
+        found: Found,
+        filters: Filters,
+        made: Made,
+        clock: Clock,
+        considered: int | None = None,
+    ):
+        """:param understood: the question as it was completed from the conversation, if it had to be.
+
+        :param considered: how many papers pass the filters; None if there are none.
+        """
         self.asked = asked
         self.understood = understood
         self.question = understood or asked
@@ -46,6 +58,7 @@ class Run:
         self.filters = filters
         self.clock = clock
         self._made = made
+        self._considered = considered
         self.mode: Literal["generated", "extractive"] = (
             "extractive" if made.settings.mode == "extractive" else "generated"
         )
@@ -91,7 +104,7 @@ class Run:
             question=self.asked,
             understood=self.understood,
             kind=outcome.kind,
-            answer=REFUSALS[reason] if reason else _joined(sentences, outcome.kind),
+            answer=refusal(reason, self._considered) if reason else _joined(sentences, outcome.kind),
             refused=reason is not None,
             refusal_reason=reason,
             nearest=tuple(Nearest(paper_id=p.paper_id, title=readable(p.title), url=p.url) for p in nearest),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
+from uuid import uuid4
 
 from rag.answers import TITLE_FROM, Citation
 from rag.export import as_bibtex
 from rag.papers import Paper, first_authors
 from rag.text import Span, readable
-from rag.web.exchange import Exchange
+from rag.web.exchange import Exchange, place
 from rag.web.html import button, safe
 
 _CLOSE = button("close", "Close", classes="pt-tool pt-close", spoken="Close the abstract")
@@ -27,7 +28,7 @@ def page(paper: Paper, quoted: Sequence[Citation] = (), current: Collection[Span
         ("Date", paper.date_text or paper.date or ""),
         ("Category", paper.category or ""),
         ("Title", "" if paper.title_source == "page" else TITLE_FROM[paper.title_source]),
-        ("Read on", ", ".join(f"{source.file}, record {source.record}" for source in paper.sources)),
+        ("Page", ", ".join(f"{source.file}, record {source.record}" for source in paper.sources)),
     ]
     record = "".join(f"<dt>{name}</dt><dd>{safe(value)}</dd>" for name, value in facts if value)
     links = "".join(
@@ -36,7 +37,7 @@ def page(paper: Paper, quoted: Sequence[Citation] = (), current: Collection[Span
     about = button("about", "Ask about this paper", classes="pt-tool pt-primary", paper=paper.paper_id)
     copy = button("copy", "Copy BibTeX", classes="pt-tool", key="bibtex", text=as_bibtex([paper]))
     return (
-        f'<section class="pt-page" aria-label="Abstract">{_CLOSE}<h2 tabindex="-1">{safe(readable(paper.title))}</h2>'
+        f'<section class="pt-page" aria-label="Abstract">{_head(readable(paper.title))}'
         f'<p class="pt-abstract">{marked(paper.abstract, spans, current)}</p>'
         f'<div class="pt-tools">{about}{copy}</div>'
         f'<dl>{record}</dl><ul class="pt-links">{links}</ul></section>'
@@ -48,14 +49,20 @@ def opened(papers: Mapping[str, Paper], exchanges: Sequence[Exchange], pressed: 
 
     :param pressed: what the button carries: ``paper``, and in an answer ``exchange`` and ``quotes``.
     """
-    paper = papers.get(pressed["paper"])
+    paper = papers.get(str(pressed.get("paper")))
     if paper is None:
-        return f'<section class="pt-page">{_CLOSE}<h2 tabindex="-1">This paper has been removed</h2></section>'
-    i = int(pressed.get("exchange", -1))
-    answer = exchanges[i].answer if 0 <= i < len(exchanges) else None
+        return f'<section class="pt-page" aria-label="Abstract">{_head("This paper has been removed")}</section>'
+    i = place(exchanges, str(pressed.get("exchange")))
+    answer = None if i is None else exchanges[i].answer
     quoted = answer.citations if answer else ()
-    current = {int(q) for q in pressed.get("quotes", "").split()}
+    current = {int(q) for q in str(pressed.get("quotes", "")).split() if q.isdecimal()}
     return page(paper, quoted, [(c.start, c.end) for q, c in enumerate(quoted) if q in current])
+
+
+def _head(title: str) -> str:
+    # No two openings are the same, so that the browser draws a page anew that it has shown before.
+    opening = f'<header class="pt-head" data-opening="{uuid4().hex}">'
+    return f'{opening}<h2 tabindex="-1">{safe(title)}</h2>{_CLOSE}</header>'
 
 
 def marked(text: str, spans: Collection[Span], current: Collection[Span] = ()) -> str:

@@ -13,11 +13,13 @@ from rag.errors import RagError
 from rag.index import IngestReport
 from rag.web import html, uploads
 from rag.web.desk import Desk, Made
-from rag.web.exchange import Exchange
-from rag.web.wiring import AT_ONCE, PRIVATE, piece
+from rag.web.exchange import progress
+from rag.web.wiring import AT_ONCE, MANY, piece
 
 _ABOUT = (
-    '<p class="pt-label">Pages of abstracts, as text files. They are read first; nothing is kept until you index them, '
+    "<p>A text file in which each abstract is one long line: after <code>Abstract:</code>, or below the line with its "
+    "title. Other lines are passed over.</p>"
+    '<p class="pt-label">Pages of abstracts, as text files. They are read first; nothing is indexed until you say so, '
     "and what you added can be removed again. For larger corpora: <code>rag ingest FOLDER</code>.</p>"
 )
 
@@ -27,7 +29,7 @@ class AddingTab:
 
     def __init__(self, desk: Desk, tab: gr.Tab):
         self._desk = desk
-        self._shelf = uploads.Shelf(desk.assistant.settings.index_dir.parent / uploads.LABEL)
+        self._shelf = uploads.Shelf.of(desk.assistant.settings)
         read = gr.State([])
         piece("adding", value=_ABOUT)
         files = gr.File(label="Files with abstracts", file_count="multiple", elem_id="pt-files", height=140)
@@ -38,8 +40,8 @@ class AddingTab:
         self.added = piece("added", "open", "remove")
         shown = [progress, self.added, read, files, outcome, index]
         files.change(self._read, files, [read, outcome, index], **AT_ONCE)
-        index.click(self._index, read, shown, **PRIVATE)
-        self.added.remove(self._remove, None, shown, **PRIVATE)
+        index.click(self._index, read, shown, **MANY)
+        self.added.remove(self._remove, None, shown, **MANY)
         tab.select(self._listed, None, self.added, **AT_ONCE)
 
     def _read(self, paths: list[str] | None) -> tuple[list[uploads.Reading], str, Any]:
@@ -65,10 +67,9 @@ class AddingTab:
                 if isinstance(event, Made):
                     yield uploads.report(event.result), self._listed(), [], None, "", gr.update(visible=False)
                 else:
-                    now = Exchange("").after(event)
-                    yield html.stage(now.doing, now.share), *as_it_was
+                    yield html.stage(*progress(event)), *as_it_was
         except RagError as error:
-            yield html.notice(str(error)), *as_it_was
+            yield html.notice(str(error)), self._listed(), *as_it_was[1:]
 
     def _listed(self) -> str:
         return uploads.listed(self._shelf.names(), self._desk.assistant.papers)

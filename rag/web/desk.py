@@ -16,11 +16,10 @@ from typing import Any, Generic, TypeVar
 from rag.assistant import NO_FILTERS, Assistant
 from rag.conversation import Turn
 from rag.errors import Busy, RagError
-from rag.events import Working
+from rag.events import Doing, Waiting, Working
 from rag.filters import Filters
 from rag.progress import Progress
 from rag.settings import Settings
-from rag.topics import Topics, topics_of
 
 T = TypeVar("T")
 
@@ -28,21 +27,6 @@ _log = logging.getLogger(__name__)
 _MOST = 32
 _LOOK = 0.1
 """Seconds between two looks at whether someone who waits has gone."""
-
-
-@dataclass(frozen=True)
-class Waiting:
-    """Others are before this one."""
-
-    before: int
-
-
-@dataclass(frozen=True)
-class Doing:
-    """Work that reports how far it is: ``share`` in [0, 1], None where that is unknown."""
-
-    task: str
-    share: float | None
 
 
 @dataclass(frozen=True)
@@ -120,22 +104,11 @@ class Desk:
     def __init__(self, assistant: Assistant, line: Line | None = None):
         self._line = line or Line()
         self._assistant = assistant
-        self._drawing = threading.Lock()
-        self._topics: tuple[str, Topics] | None = None
 
     @property
     def assistant(self) -> Assistant:
         """What it serves: the index as it is now, and the settings."""
         return self._assistant
-
-    @property
-    def topics(self) -> Topics:
-        """Where the indexed papers stand on the map; found again when the index has changed."""
-        index = self._assistant.index
-        with self._drawing:
-            if self._topics is None or self._topics[0] != index.sha256:
-                self._topics = index.sha256, topics_of(self._assistant.papers, self._assistant.vectors)
-            return self._topics[1]
 
     def ask(
         self, question: str, choice: Choice, history: Sequence[Turn] = (), stop: threading.Event | None = None
@@ -154,6 +127,7 @@ class Desk:
                     waited = True
                     if not self._turn(job):
                         return
+                    job.tell(event)  # what it waited for begins now
                 if job.stop.is_set():
                     return
 

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
+from uuid import uuid4
 
-from rag.answers import TITLE_FROM, Answer, Citation, Sentence
+from rag.answers import SURE, TITLE_FROM, Answer, Citation, Sentence
 from rag.conversation import Turn
 from rag.errors import RagError
-from rag.events import Drafting, Notice, Working
+from rag.events import Doing, Drafting, Notice, Waiting, Working
 from rag.export import as_text
 from rag.papers import Paper, first_authors
 from rag.retrieval import Found
 from rag.text import readable
-from rag.web.desk import Doing, Waiting
-from rag.web.html import button, counted, notice, opening, safe, stage, titles
+from rag.web.html import button, counted, lines, notice, opening, safe, stage, titles
 
 Rating = Literal["up", "down"]
-_SURE = 0.8
-"""Calibrated support from which on a sentence needs no mark."""
-_STOPPED = "Stopped. What was written so far had not been checked, so it is not shown."
+_DOUBT = "“support 55%” means: of sentences with this support, about 55% are really stated. Compare the quote."
+_QUOTED = "“quoted” means: the abstract’s own words, put in where the draft’s failed."
+STOPPED = "Stopped. What was written so far had not been checked, so it is not shown."
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,10 @@ class Exchange:
     answer: Answer | None = None
     notices: tuple[str, ...] = ()
     failure: str = ""
-    rating: Rating | None = None
+    limits: str = ""
+    """What the visitor limited it to: one paper, an author, dates."""
+    key: str = field(default_factory=lambda: uuid4().hex[:12])
+    """What its buttons name it by."""
     papers: tuple[Paper, ...] = ()
     """What was found, while there is no answer."""
     doing: str = ""
@@ -44,12 +47,9 @@ class Exchange:
         match event:
             case Answer():
                 return replace(self, answer=event, doing="")
-            case Working(stage=doing):
-                return replace(self, doing=doing, share=None)
-            case Doing(task=doing, share=share):
+            case Working() | Doing() | Waiting():
+                doing, share = progress(event)
                 return replace(self, doing=doing, share=share)
-            case Waiting(before=before):
-                return replace(self, doing=f"Waiting: {counted(before, 'question')} before yours", share=None)
             case Found(papers=papers):
                 return replace(self, papers=papers)
             case Notice(text=text):
@@ -60,11 +60,31 @@ class Exchange:
 
     def stopped(self) -> Exchange:
         """What is left of it when it is stopped."""
-        return Exchange(self.question, failure=_STOPPED)
+        return replace(self._bare, failure=STOPPED)
 
     def failed(self, error: RagError) -> Exchange:
         """What is left of it when it can't be answered."""
-        return Exchange(self.question, notices=self.notices, failure=str(error))
+        return replace(self._bare, notices=self.notices, failure=str(error))
+
+    @property
+    def _bare(self) -> Exchange:
+        return Exchange(self.question, limits=self.limits, key=self.key)
+
+
+def progress(event: Working | Doing | Waiting) -> tuple[str, float | None]:
+    """What is being done, as a visitor reads it, and how much of it is done, in [0, 1], if that is known."""
+    match event:
+        case Working(stage=doing):
+            return doing, None
+        case Doing(task=doing, share=share):
+            return doing, share
+        case Waiting(before=before):
+            return f"Waiting: {counted(before, 'question')} before yours", None
+
+
+def place(exchanges: Sequence[Exchange], key: str) -> int | None:
+    """Where the exchange of this key stands; None if it is gone, as buttons may be older than what they belong to."""
+    return next((i for i, exchange in enumerate(exchanges) if exchange.key == key), None)
 
 
 def turns(exchanges: Sequence[Exchange]) -> list[Turn]:
@@ -87,78 +107,98 @@ def welcome(questions: Sequence[str], papers: int) -> str:
     )
 
 
-def conversation(exchanges: Sequence[Exchange]) -> str:
-    """All exchanges that are over. The last question can be asked again or changed."""
-    last = len(exchanges) - 1
-    bar = "".join(
-        (
-            button("new", "New conversation", classes="pt-tool"),
-            button("export", "Save as Markdown", classes="pt-tool", format="markdown"),
-            button("export", "Save papers as BibTeX", classes="pt-tool", format="bibtex"),
-        )
+def conversation(exchanges: Sequence[Exchange], ratings: Mapping[str, Rating], *, idle: bool = True) -> str:
+    """All exchanges that are over.
+
+    :param ratings: by the exchanges' keys.
+    :param idle: whether nothing is being asked; then the last question can be asked again or changed.
+    """
+    last = len(exchanges) - 1 if idle else -1
+    tools = [
+        button("new", "New conversation", classes="pt-tool"),
+        button("export", "Save as Markdown", classes="pt-tool", format="markdown"),
+    ]
+    if any(exchange.answer and exchange.answer.citations for exchange in exchanges):
+        tools.append(button("export", "Save papers as BibTeX", classes="pt-tool", format="bibtex"))
+    articles = "".join(
+        _article(i + 1, exchange, ratings.get(exchange.key), again=i == last) for i, exchange in enumerate(exchanges)
     )
-    articles = "".join(_article(i, exchange, again=i == last) for i, exchange in enumerate(exchanges))
-    return articles + (f'<div class="pt-tools pt-bar">{bar}</div>' if exchanges else "")
+    return articles + (f'<div class="pt-tools pt-bar">{"".join(tools)}</div>' if exchanges and idle else "")
 
 
 def alone(exchange: Exchange) -> str:
     """An exchange that belongs to no conversation."""
-    body = answered(-1, exchange.answer) if exchange.answer else notice(exchange.failure)
-    said = "".join(map(notice, exchange.notices))
-    return f'<article class="pt-exchange">{said}{body}</article>'
+    body = answered(exchange.key, exchange.answer) if exchange.answer else notice(exchange.failure)
+    return f'<article class="pt-exchange" data-status="{_spoken(exchange)}">{_asked(exchange)}{body}</article>'
 
 
 def underway(exchange: Exchange) -> str:
     """An exchange that is being worked on: the stage, the titles that were found, and the draft, marked as one."""
     found = titles(exchange.papers) if exchange.papers and not exchange.draft else ""
     draft = f'<div class="pt-draft">{safe(exchange.draft)}</div>' if exchange.draft else ""
-    said = "".join(map(notice, exchange.notices))
     return (
-        f'<article class="pt-exchange"><h3 class="pt-question">{safe(exchange.question)}</h3>{said}'
+        f'<article class="pt-exchange">{_asked(exchange)}'
         f"{stage(exchange.doing or 'Searching', exchange.share)}{found}{draft}</article>"
     )
 
 
-def answered(i: int, answer: Answer) -> str:
-    """A finished answer with its numbered papers and quotes, or a refusal with the nearest papers."""
+def answered(key: str, answer: Answer) -> str:
+    """A finished answer with its numbered papers and quotes, or a refusal with the nearest papers.
+
+    :param key: that of its exchange.
+    """
     understood = f'<div class="pt-label">Understood as: {safe(answer.understood)}</div>' if answer.understood else ""
     if answer.refused:
         near = f'<div class="pt-label">Nearest papers</div>{titles(answer.nearest)}' if answer.nearest else ""
         return f'{understood}<div class="pt-refusal">{safe(answer.answer)}</div>{near}'
-    said = [_sentence(i, j, sentence, answer.citations) for j, sentence in enumerate(answer.sentences)]
+    said = [_sentence(key, j, sentence, answer.citations) for j, sentence in enumerate(answer.sentences)]
     body = f"<ul>{''.join(f'<li>{part}</li>' for part in said)}</ul>" if answer.kind == "list" else " ".join(said)
     extracted = "Extracted from the abstracts; no model wrote this" if answer.mode == "extractive" else ""
-    label = f'<div class="pt-label">{extracted}</div>' if extracted else ""
+    doubt = _DOUBT if any(sentence.support < SURE for sentence in answer.sentences) else ""
+    quoted = _QUOTED if any(sentence.note == "quoted" for sentence in answer.sentences) and not extracted else ""
+    label = "".join(f'<div class="pt-label">{safe(said)}</div>' for said in (extracted, doubt, quoted) if said)
     numbers = dict.fromkeys(citation.n for citation in answer.citations)
-    papers = "".join(_cited(i, n, [c for c in answer.citations if c.n == n]) for n in numbers)
+    papers = "".join(_cited(key, n, [c for c in answer.citations if c.n == n]) for n in numbers)
     return f'{understood}<div class="pt-answer">{body}</div>{label}<ol class="pt-papers">{papers}</ol>'
 
 
-def _article(i: int, exchange: Exchange, *, again: bool) -> str:
-    edit = button("edit", "Edit", classes="pt-tool", spoken="Edit the question", exchange=i) if again else ""
-    said = "".join(map(notice, exchange.notices))
-    body = answered(i, exchange.answer) if exchange.answer else notice(exchange.failure)
+def _article(number: int, exchange: Exchange, rating: Rating | None, *, again: bool) -> str:
+    body = answered(exchange.key, exchange.answer) if exchange.answer else notice(exchange.failure)
     return (
-        f'<article class="pt-exchange" aria-label="Question {i + 1}">'
-        f'<h3 class="pt-question">{safe(exchange.question)}</h3>{said}{body}'
-        f'<div class="pt-tools">{_tools(i, exchange, again=again)}{edit}{_made(exchange.answer)}</div></article>'
+        f'<article class="pt-exchange" aria-label="Question {number}" data-status="{_spoken(exchange)}">'
+        f"{_asked(exchange)}{body}"
+        f'<div class="pt-tools">{_tools(exchange, rating, again=again)}{_made(exchange.answer)}</div></article>'
     )
 
 
-def _tools(i: int, exchange: Exchange, *, again: bool) -> str:
-    retry = button("retry", "Retry", classes="pt-tool", spoken="Ask again", exchange=i) if again else ""
-    if not exchange.answer:
-        return retry
-    copy = button(
-        "copy", "Copy", classes="pt-tool", key=f"copy {i}", spoken="Copy with citations", text=as_text(exchange.answer)
-    )
-    return copy + _thumb(i, "up", exchange.rating) + _thumb(i, "down", exchange.rating) + retry
+def _asked(exchange: Exchange) -> str:
+    """The question, what it was limited to, and what was said on the way."""
+    limits = f'<div class="pt-label">{safe(exchange.limits)}</div>' if exchange.limits else ""
+    said = "".join(map(notice, exchange.notices))
+    return f'<h3 class="pt-question" dir="auto">{lines(exchange.question)}</h3>{limits}{said}'
 
 
-def _thumb(i: int, rating: Rating, now: Rating | None) -> str:
+def _spoken(exchange: Exchange) -> str:
+    return safe(exchange.answer.answer if exchange.answer else exchange.failure)
+
+
+def _tools(exchange: Exchange, rating: Rating | None, *, again: bool) -> str:
+    key, answer = exchange.key, exchange.answer
+    tools = []
+    if answer:
+        copied = {"key": f"copy {key}", "spoken": "Copy with citations", "text": as_text(answer)}
+        tools += [button("copy", "Copy", classes="pt-tool", **copied)]
+        tools += [_thumb(key, "up", rating), _thumb(key, "down", rating)]
+    if again:
+        tools += [button("retry", "Retry", classes="pt-tool", spoken="Retry the question", exchange=key)]
+        tools += [button("edit", "Edit", classes="pt-tool", spoken="Edit the question", exchange=key)]
+    return "".join(tools)
+
+
+def _thumb(key: str, rating: Rating, now: Rating | None) -> str:
     label, spoken = {"up": ("Good", "Good answer"), "down": ("Bad", "Bad answer")}[rating]
     made = button("rate", f'<span class="pt-thumb-{rating}" aria-hidden="true"></span>{label}', classes="pt-tool",
-                  spoken=spoken, exchange=i, rating=rating)  # fmt: skip
+                  spoken=spoken, exchange=key, rating=rating)  # fmt: skip
     return made.replace("<button", f'<button aria-pressed="{"true" if now == rating else "false"}"', 1)
 
 
@@ -170,39 +210,36 @@ def _made(answer: Answer | None) -> str:
     return f'<span class="pt-made">{safe(f"{by}{answer.seconds.total:.1f} s")}</span>'
 
 
-def _sentence(i: int, j: int, sentence: Sentence, citations: Sequence[Citation]) -> str:
+def _sentence(key: str, j: int, sentence: Sentence, citations: Sequence[Citation]) -> str:
     """A sentence with its numbers, and a mark where its words are the abstract's or its support is not beyond doubt."""
     numbers = "".join(
         button(
             "open",
             str(n),
             classes="pt-cite",
-            key=f"source {i} {j} {n}",
+            key=f"source {key} {j} {n}",
             spoken=f"Source {n}: {next(c.title for c in citations if c.n == n)}",
             paper=next(c.paper_id for c in citations if c.n == n),
-            exchange=i,
+            exchange=key,
             quotes=" ".join(str(q) for q in sentence.quotes if citations[q].n == n),
         )
         for n in sentence.citations
     )
-    marks = ""
-    if sentence.support < _SURE:
-        why = f"Of sentences with this support, about {sentence.support:.0%} are really stated. Compare the quote."
-        marks = f'<span class="pt-mark pt-weak" title="{safe(why)}">support {sentence.support:.0%}</span>'
-    elif sentence.extracted:
-        marks = '<span class="pt-mark" title="The abstract&#39;s own words">quoted</span>'
-    return f'<span class="pt-sentence">{safe(sentence.text)}<span class="pt-cites">{numbers}</span>{marks}</span>'
+    weak = " pt-weak" if sentence.support < SURE else ""
+    mark = f'<span class="pt-mark{weak}">({safe(sentence.note)})</span>' if sentence.note else ""
+    return f'<span class="pt-sentence">{safe(sentence.text)}<span class="pt-cites">{numbers}{mark}</span></span>'
 
 
-def _cited(i: int, n: int, quotes: Sequence[Citation]) -> str:
+def _cited(key: str, n: int, quotes: Sequence[Citation]) -> str:
     first = quotes[0]
     source = "" if first.title_source == "page" else f"title {TITLE_FROM[first.title_source]}"
     parts = (first.date, first_authors(first.authors, first.authors_complete), source)
     about = " · ".join(safe(part) for part in parts if part)
     said = "".join(f"<blockquote>“{safe(readable(citation.quote))}”</blockquote>" for citation in quotes)
-    title = opening(first, exchange=i)
+    title = opening(first, exchange=key)
     return (
         f'<li value="{n}" class="pt-paper"><span class="pt-number">{n}</span><div>{title}'
         f'<div class="pt-about">{about}</div>'
-        f"<details><summary>{counted(len(quotes), 'quote')}</summary>{said}</details></div></li>"
+        f'<details data-key="quotes {key} {n}"><summary>{counted(len(quotes), "quote")}</summary>{said}</details>'
+        "</div></li>"
     )

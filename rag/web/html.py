@@ -47,8 +47,8 @@ def button(do: str, label: str, *, classes: str = "pt-link", key: str = "", spok
     return f'<button type="button" class="{classes}" data-do="{do}" data-key="{known}"{values}{aria}>{label}</button>'
 
 
-def opening(paper: Titled, exchange: int = -1) -> str:
-    """A paper's title, which opens its abstract, as an exchange quotes it if it stands in one."""
+def opening(paper: Titled, exchange: str = "") -> str:
+    """A paper's title, which opens its abstract, as the exchange of this key quotes it if it stands in one."""
     title = safe(readable(paper.title))
     return button("open", title, classes="pt-link pt-title", paper=paper.paper_id, exchange=exchange)
 
@@ -66,6 +66,11 @@ def titles(papers: Iterable[Titled]) -> str:
 def notice(text: str) -> str:
     """Something said beside the answer: an error, a fallback, a stop."""
     return f'<div class="pt-notice">{safe(text)}</div>'
+
+
+def told(text: str) -> str:
+    """Something that screen readers say, and nobody sees."""
+    return f'<span data-status="{safe(text)}"></span>'
 
 
 def stage(text: str, share: float | None = None) -> str:

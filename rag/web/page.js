@@ -1,12 +1,15 @@
 // What the page does by itself: passes presses on to the server, opens and closes the abstract, copies, saves files,
-// keeps the keyboard's place when something is drawn anew, and tells screen readers what is going on.
+// keeps the keyboard's and the reader's place when something is drawn anew, and tells screen readers what goes on.
 window.papertrail = (() => {
   const body = document.body;
-  let pressed = ""; // data-key of what was pressed last
   let opener = ""; // data-key of what opened the abstract
+  let held = ""; // data-key of what has the keyboard, or had it until it was drawn anew
 
+  const question = () => document.querySelector("#pt-question textarea");
   const byKey = (key, root = document) =>
-    key ? [...root.querySelectorAll("[data-key]")].find((node) => node.dataset.key === key && node.checkVisibility()) : undefined;
+    [...root.querySelectorAll("[data-key]")].find((node) => node.dataset.key === key && node.checkVisibility());
+
+  // Screen readers ------------------------------------------------------------------------------
 
   const say = (text) => {
     let status = document.getElementById("pt-status");
@@ -16,35 +19,31 @@ window.papertrail = (() => {
       status.setAttribute("role", "status");
       body.append(status);
     }
-    if (text && status.textContent !== text) status.textContent = text;
+    status.textContent = text;
   };
 
-  const copy = async (button) => {
-    const label = button.textContent;
-    try {
-      await navigator.clipboard.writeText(button.dataset.text);
-      button.textContent = "Copied";
-    } catch {
-      button.textContent = "The browser doesn't allow it";
-    }
-    say(button.textContent);
-    setTimeout(() => (button.textContent = label), 1500);
-  };
-
-  const close = () => {
-    if (!body.classList.contains("pt-open")) return;
-    body.classList.remove("pt-open");
-    byKey(opener)?.focus();
-  };
+  // Pressing ------------------------------------------------------------------------------------
 
   const press = (node, names, trigger) => {
     const { do: name, key, ...values } = node.dataset;
-    pressed = key;
     if (name === "copy") return void copy(node);
     if (name === "close") return close();
-    if (name === "open" && !node.closest(".pt-page")) opener = key;
+    if (name === "open" && !node.closest(".pt-page")) opened(node);
+    if (name === "turn") node.closest(".pt-pager").parentElement.scrollIntoView({ block: "start" });
     if (name === "rate") rate(node, values);
     if (names.includes(name)) trigger(name, values);
+  };
+
+  const copy = async (node) => {
+    node.dataset.label ??= node.textContent;
+    try {
+      await navigator.clipboard.writeText(node.dataset.text);
+      node.textContent = "Copied";
+    } catch {
+      node.textContent = "The browser doesn't allow it";
+    }
+    say(node.textContent);
+    setTimeout(() => (node.textContent = node.dataset.label), 1500);
   };
 
   const rate = (node, values) => {
@@ -52,46 +51,79 @@ window.papertrail = (() => {
     for (const other of node.parentElement.querySelectorAll("[data-do=rate]")) other.setAttribute("aria-pressed", "false");
     node.setAttribute("aria-pressed", String(on));
     if (!on) values.rating = "";
-    say(on ? "Kept on this machine" : "Taken back");
+  };
+
+  // The abstract --------------------------------------------------------------------------------
+
+  const opened = (node) => {
+    for (const other of document.querySelectorAll(".pt-pressed")) other.classList.remove("pt-pressed");
+    if (node.matches(".pt-cite")) node.classList.add("pt-pressed");
+    opener = node.dataset.key;
+  };
+
+  const show = (pane) => {
+    body.classList.add("pt-open");
+    const heading = pane.querySelector("h2");
+    heading.focus({ preventScroll: true });
+    pane.closest("#pt-pane").scrollTop = 0;
+    (pane.querySelector(".pt-current") || heading).scrollIntoView({ block: "nearest" });
+  };
+
+  const close = () => {
+    if (!body.classList.contains("pt-open")) return;
+    body.classList.remove("pt-open");
+    for (const node of document.querySelectorAll(".pt-pressed")) node.classList.remove("pt-pressed");
+    byKey(opener)?.focus();
+  };
+
+  // What was drawn anew -------------------------------------------------------------------------
+
+  // Whatever had the keyboard has it again; the question box, if that is gone.
+  const refocus = () => {
+    if (held && document.activeElement === body) (byKey(held) || question())?.focus({ preventScroll: true });
+  };
+
+  // A question that is being answered comes into sight when it is asked. Its answer is shown from the beginning, unless
+  // the reader has gone elsewhere meanwhile.
+  const follow = (element, before) => {
+    const now = [...element.querySelectorAll(".pt-exchange")];
+    if (element.id.startsWith("pt-live") || element.closest("#pt-live")) {
+      if (now.length && !before.length) now[0].scrollIntoView({ block: "nearest" });
+      watching = now.length ? inSight(now[0]) : watching;
+    } else if (now.length > before.length && watching) {
+      now.at(-1).scrollIntoView({ block: "start", behavior: "smooth" });
+    }
+  };
+  let watching = true; // whether the question that is being answered is in sight
+  const inSight = (node) => {
+    const { top, bottom } = node.getBoundingClientRect();
+    return bottom > 0 && top < innerHeight;
   };
 
   // element, trigger and watch are those of a gr.HTML component; names are the events that the server listens to.
   const attach = (element, trigger, watch, names) => {
+    const open = new Set(); // quotes that were unfolded
+    let before = [];
+    let told = "";
     element.addEventListener("click", (event) => {
       const node = event.target.closest("[data-do]");
       if (node && element.contains(node)) press(node, names, trigger);
     });
+    element.addEventListener(
+      "toggle",
+      ({ target }) => target.isConnected && open[target.open ? "add" : "delete"](target.dataset.key),
+      true,
+    );
     watch("value", () => {
-      const told = [...element.querySelectorAll("[data-status]")].at(-1);
-      if (told) say(told.dataset.status);
-      if (document.activeElement === body) byKey(pressed, element)?.focus({ preventScroll: true });
+      const last = [...element.querySelectorAll("[data-status]")].at(-1)?.dataset.status;
+      if (last && last !== told) say(last);
+      told = last;
+      for (const folded of element.querySelectorAll("details")) if (open.has(folded.dataset.key)) folded.open = true;
+      refocus();
       if (element.querySelector(".pt-page")) show(element);
-      if (element.querySelector(".pt-exchange")) follow(element);
+      follow(element, before);
+      before = [...element.querySelectorAll(".pt-exchange")];
     });
-  };
-
-  // A new abstract: scrolled to the words that were asked for.
-  const show = (element) => {
-    body.classList.add("pt-open");
-    const page = element.querySelector(".pt-page");
-    page.querySelector("h2").focus({ preventScroll: true });
-    const quote = page.querySelector(".pt-current") || page.querySelector("h2");
-    element.scrollTop = 0;
-    quote.scrollIntoView({ block: "nearest" });
-  };
-
-  // A question that is being answered stays in sight; a finished one is shown from its beginning.
-  let count = 0;
-  const follow = (element) => {
-    const all = element.querySelectorAll(".pt-exchange");
-    if (element.querySelector(".pt-stage")) {
-      const near = innerHeight + scrollY > document.documentElement.scrollHeight - 400;
-      if (near || !element.dataset.following) all[0].scrollIntoView({ block: "nearest" });
-      element.dataset.following = "yes";
-    } else if (all.length !== count) {
-      count = all.length;
-      all[count - 1].scrollIntoView({ block: "start", behavior: "smooth" });
-    }
   };
 
   const save = ({ name, type, text }) => {
@@ -103,8 +135,12 @@ window.papertrail = (() => {
     say(`Saved ${name}`);
   };
 
-  document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") close();
+  document.addEventListener("focusin", ({ target }) => {
+    held = target.dataset.key || (target.closest("#pt-row") ? "the question" : "");
+    if (target === question()) target.dir = "auto";
+  });
+  document.addEventListener("keydown", ({ key }) => {
+    if (key === "Escape") close();
   });
 
   return { attach, save, close };

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import gradio as gr
 
-from rag.web import table
+from rag.assistant import Assistant
+from rag.topics import Topics, topics_of
+from rag.web import html, table
 from rag.web.desk import Desk
 from rag.web.exchange import Exchange
 from rag.web.map import drawn
 from rag.web.wiring import AT_ONCE, PRIVATE, piece
+
+_ABOUT = (
+    '<p class="pt-label">Each dot is a paper, near those that are like it. Press one to read its abstract. The papers '
+    "behind your last answer carry their names.</p>"
+)
 
 
 class PapersTab:
@@ -18,6 +27,8 @@ class PapersTab:
 
     def __init__(self, desk: Desk, tab: gr.Tab, exchanges: gr.State):
         self._desk = desk
+        self._drawing = threading.Lock()
+        self._topics: tuple[str, Topics] | None = None
         view = gr.State(table.View())
         with gr.Tabs():
             with gr.Tab("List"):
@@ -44,8 +55,18 @@ class PapersTab:
     def _turn(self, event: gr.EventData, view: table.View) -> tuple[table.View, str]:
         return self._drawn(view.turned(int(event.page)))
 
-    def _mapped(self, exchanges: list[Exchange]) -> str:
+    def _mapped(self, exchanges: list[Exchange]) -> Iterator[str]:
         """The map; the papers behind the last answer are lit up."""
+        assistant = self._desk.assistant
+        if self._topics is None or self._topics[0] != assistant.index.sha256:
+            yield html.stage("Drawing the map")
         last = next((exchange.answer for exchange in reversed(exchanges) if exchange.answer), None)
         lit = {citation.paper_id for citation in last.citations} if last else set()
-        return drawn(self._desk.assistant.papers, self._desk.topics, lit)
+        yield _ABOUT + drawn(assistant.papers, self._topics_of(assistant), lit)
+
+    def _topics_of(self, assistant: Assistant) -> Topics:
+        """Found once for an index: it takes seconds."""
+        with self._drawing:
+            if self._topics is None or self._topics[0] != assistant.index.sha256:
+                self._topics = assistant.index.sha256, topics_of(assistant.papers, assistant.vectors)
+            return self._topics[1]

@@ -61,8 +61,11 @@ def drawn(papers: Sequence[Paper], view: View) -> str:
     count = (f"{len(found)} of " if view.words.strip() else "") + counted(len(papers))
     rows = "".join(map(_row, found[page * ROWS : (page + 1) * ROWS]))
     head = "".join(_head(column, view) for column in _COLUMNS)
+    if not found:
+        return f'<div class="pt-count" data-status="{count}">{count}: none holds all of these words.</div>'
+    said = count if pages == 1 else f"{count}, page {page + 1} of {pages}"
     return (
-        f'<div class="pt-count" data-status="{count}">{count}</div>'
+        f'<div class="pt-count" data-status="{said}">{count}</div>'
         f'<table class="pt-table"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{_pager(page, pages)}'
     )
 

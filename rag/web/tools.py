@@ -83,7 +83,7 @@ class Tools:
         return await self._desk.with_model(checked)
 
     def papers(
-        self, words: str = "", author: str = "", since: str = "", until: str = "", count: int = 100
+        self, words: str = "", author: str = "", since: str = "", until: str = "", count: int = 20
     ) -> list[dict[str, Any]]:
         """List the indexed papers by title, with authors, date, category, links and whole abstract.
 

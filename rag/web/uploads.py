@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rag.assistant import Assistant
-from rag.errors import RagError, StorageError, UsageError
-from rag.index import IngestReport
+from rag.errors import IndexUnfinished, RagError, StorageError, UsageError
+from rag.index import IngestReport, PaperIndex
 from rag.papers import Paper
-from rag.readers import read_corpus
+from rag.readers import CATALOGUE_FILE, read_corpus
+from rag.settings import Settings
 from rag.text import readable
 from rag.web.html import button, counted, opening, safe
 
 LABEL = "added"
 MOST_BYTES = 20 << 20
 _LONGEST_NAME = 120
+# What is no advice to someone who dropped a file.
+_TO_THE_COMMAND_LINE = re.compile(r"[.:] take it out of the folder.*", re.I | re.S)
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ class Reading:
 def read(path: Path) -> Reading:
     """Read a file without keeping anything of it."""
     try:
+        _name(path.name)
         if path.stat().st_size > MOST_BYTES:
             raise UsageError(f"{path.name} is larger than {MOST_BYTES >> 20} MB: type `rag ingest` for it instead.")
         return Reading(path, tuple(read_corpus(path, LABEL)))
@@ -44,52 +49,102 @@ def read(path: Path) -> Reading:
         return Reading(path, error=f"It can't be opened ({error.strerror}): add it again.")
     except RagError as error:
         # The visitor knows the file by its name alone.
-        return Reading(path, error=str(error).replace(str(path.resolve()), path.name).replace(str(path), path.name))
+        said = str(error).replace(str(path.resolve()), path.name).replace(str(path), path.name)
+        return Reading(path, error=_TO_THE_COMMAND_LINE.sub(".", said))
 
 
 class Shelf:
     """The files that were added, in one folder."""
 
     def __init__(self, folder: Path):
-        self.folder = folder
+        self._folder = folder
+
+    @classmethod
+    def of(cls, settings: Settings) -> Shelf:
+        """The one beside the index."""
+        return cls(settings.index_dir.parent / LABEL)
 
     def names(self) -> list[str]:
         """The files' names."""
-        found = self.folder.iterdir() if self.folder.is_dir() else ()
+        found = self._folder.iterdir() if self._folder.is_dir() else ()
         return sorted(path.name for path in found if path.is_file() and path.name[0] != ".")
 
     def add(self, assistant: Assistant, readings: Sequence[Reading]) -> IngestReport:
-        """Keep the files that could be read, and index them; a file of the same name is replaced.
+        """Keep the files that could be read, and index them. If that fails, none of them is kept.
+
+        A file whose name is taken gets another, unless it is the same.
 
         :raises StorageError: if they can't be kept. :raises RagError: as :meth:`rag.assistant.Assistant.ingest`.
         """
-        kept = [self._place(reading.name) for reading in readings if reading.papers]
-        if not kept or len(set(kept)) < len(kept):
-            same = "Two of these files have the same name: rename one."
-            raise UsageError(same if kept else "No abstract was read: choose a file that holds some.")
+        wanted = [reading for reading in readings if reading.papers]
+        if not wanted:
+            raise UsageError("No abstract was read: choose a file that holds some.")
+        made: list[Path] = []
+        places: list[Path] = []
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            for reading, place in zip([r for r in readings if r.papers], kept, strict=True):
-                scratch = place.with_name(f".{place.name}.new")
-                shutil.copyfile(reading.path, scratch)
-                os.replace(scratch, place)
+            self._folder.mkdir(parents=True, exist_ok=True)
+            for reading in wanted:
+                place = self._place(reading)
+                if not place.exists():
+                    made.append(place)
+                    scratch = place.with_name(f".{place.name}.new")
+                    shutil.copyfile(reading.path, scratch)
+                    os.replace(scratch, place)
+                places.append(place)
+            return assistant.ingest(places, label=LABEL)
         except OSError as error:
+            self._drop(made)
             raise StorageError(f"The files can't be kept ({error.strerror}): make room on the disk.") from error
-        return assistant.ingest(kept, label=LABEL)
+        except BaseException:
+            self._drop(made)
+            raise
 
     def remove(self, assistant: Assistant, name: str) -> IngestReport:
         """Drop a file and the papers that stand in no other. :raises UsageError: if there is no such file."""
         if name not in self.names():
             raise UsageError(f"There is no added file {name!r}.")
         report = assistant.remove([f"{LABEL}/{name}"])
-        self._place(name).unlink(missing_ok=True)
+        self._drop([self._folder / name])
         return report
 
-    def _place(self, name: str) -> Path:
-        place = self.folder / Path(name).name[-_LONGEST_NAME:].lstrip(".")
-        if place.parent != self.folder or not place.name:
-            raise UsageError(f"{name!r} is not a name for a file.")
-        return place
+    def mend(self, assistant: Assistant) -> None:
+        """Finish a change of added files that was cut off, as by a kill. :raises RagError: as :meth:`add`."""
+        try:
+            PaperIndex.open(assistant.settings).close()
+        except IndexUnfinished as error:
+            scope = error.scope.splitlines()
+            if not scope or not all(name.startswith(f"{LABEL}/") for name in scope):
+                return  # another ingest's, which knows how to go on
+            kept = [name for name in self.names() if f"{LABEL}/{name}" in scope]
+            if kept:
+                assistant.ingest([self._folder / name for name in kept], label=LABEL)
+            gone = [name for name in scope if name.removeprefix(f"{LABEL}/") not in kept]
+            if gone:
+                assistant.remove(gone)
+        except RagError:
+            return  # whoever opens the index next says what is wrong with it
+
+    def _place(self, reading: Reading) -> Path:
+        """Where a file is kept: under its name, or with a number behind it where another has that name."""
+        first = self._folder / _name(reading.name)
+        for number in range(2, 1000):
+            place = first if number == 2 else first.with_stem(f"{first.stem} ({number - 1})")
+            if not place.exists() or place.read_bytes() == reading.path.read_bytes():
+                return place
+        raise UsageError(f"Too many files are called {reading.name!r}: rename it.")
+
+    def _drop(self, places: Sequence[Path]) -> None:
+        for place in places:
+            place.unlink(missing_ok=True)
+            place.with_name(f".{place.name}.new").unlink(missing_ok=True)
+
+
+def _name(given: str) -> str:
+    """A visitor's name for a file as a name in the folder. :raises UsageError: if it can't be one."""
+    name = Path(given).name[-_LONGEST_NAME:].lstrip(".")
+    if not name or name == CATALOGUE_FILE:  # titles for the papers of others
+        raise UsageError(f"{given!r} is not a name for a page of abstracts: rename it.")
+    return name
 
 
 def outcome(readings: Sequence[Reading], known: Collection[str]) -> str:

@@ -79,6 +79,23 @@ def test_what_goes_on_is_said_to_screen_readers(page: Page) -> None:
     heard = page.evaluate("[...new Set(window.heard)]")
     assert any("Writing" in said for said in heard if said)
     assert page.locator("#pt-status").get_attribute("role") == "status"
+    assert heard[-1] == page.locator("#pt-conversation .pt-exchange").get_attribute("data-status")
+
+
+def test_the_keyboard_is_never_lost(page: Page) -> None:
+    page.locator(".pt-example").last.focus()
+    page.keyboard.press("Enter")
+    page.locator("#pt-conversation .pt-refusal").wait_for()
+    expect(page.locator("#pt-question textarea")).to_be_focused()
+    page.get_by_role("button", name="New conversation").focus()
+    page.keyboard.press("Enter")
+    page.wait_for_selector(".pt-welcome")
+    expect(page.locator("#pt-question textarea")).to_be_focused()
+    page.keyboard.type("What does PDS do?")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    page.locator("#pt-conversation .pt-answer").wait_for()
+    expect(page.locator("#pt-question textarea")).to_be_focused()
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

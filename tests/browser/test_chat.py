@@ -25,10 +25,12 @@ def test_a_first_visit_explains_itself_with_questions_that_work(page: Page) -> N
         page.wait_for_selector(".pt-welcome")
 
 
-def test_titles_come_first_then_a_draft_then_checked_sentences(page: Page) -> None:
+def test_titles_come_first_then_a_draft_then_checked_sentences(page: Page, slowly: Typist) -> None:
+    slowly.pause = 1
     send(page, "What does PDS do?")
     titles = page.locator("#pt-live .pt-titles")
     titles.get_by_text(PDS).wait_for()
+    slowly.pause = 0.02
     draft = page.locator("#pt-live .pt-draft")
     draft.wait_for()
     assert "not yet checked" in page.locator("#pt-live").inner_text()
@@ -86,9 +88,65 @@ def test_stopping_ends_it_at_once_and_shows_nothing_unchecked(page: Page, slowly
     assert "Stopped" in last(page)
     assert written[:20] not in page.locator(".gradio-container").inner_text()
     slowly.pause = 0
-    page.get_by_role("button", name="Ask again").click()
+    page.get_by_role("button", name="Retry the question").click()
     page.locator("#pt-conversation .pt-answer").wait_for()
     assert page.locator("#pt-conversation .pt-exchange").count() == 1
+    slowly.pause = 0.2
+    page.get_by_role("button", name="Retry the question").click()
+    draft.wait_for()
+    page.get_by_role("button", name="Stop").click()
+    page.locator("#pt-conversation .pt-answer").wait_for()  # what was there before
+
+
+def test_nothing_typed_changes_nothing(page: Page) -> None:
+    for typed in ("", "   "):
+        page.fill("#pt-question textarea", typed)
+        page.get_by_role("button", name="Ask", exact=True).click()
+        page.press("#pt-question textarea", "Enter")
+    page.wait_for_timeout(500)
+    assert page.locator(".pt-welcome").count() == 1
+    ask(page, "What does PDS do?")
+    expect(page.get_by_role("button", name="Ask", exact=True)).to_be_visible()
+    page.press("#pt-question textarea", "Enter")
+    page.wait_for_timeout(500)
+    assert PDS in last(page)
+
+
+def test_while_one_is_answered_only_stop_is_offered(page: Page, slowly: Typist) -> None:
+    ask(page, "What is the capital of France?")
+    page.get_by_role("button", name="Good answer").click()
+    send(page, "What does PDS do?")
+    page.locator("#pt-live .pt-draft").wait_for()
+    for name in ("Retry the question", "Edit the question", "New conversation", "Ask"):
+        assert page.get_by_role("button", name=name, exact=True).count() == 0
+    expect(page.get_by_role("button", name="Stop")).to_be_in_viewport()
+    page.get_by_role("button", name="Bad answer").click()
+    slowly.pause = 0
+    page.locator("#pt-conversation .pt-exchange").nth(1).wait_for()
+    expect(page.get_by_role("button", name="Bad answer").first).to_have_attribute("aria-pressed", "true")
+
+
+def test_the_same_source_opens_every_time(page: Page) -> None:
+    ask(page, "What does PDS do?")
+    for _ in range(3):
+        page.locator(".pt-cite").first.click()
+        expect(page.locator(".pt-page")).to_be_visible()
+        page.get_by_role("button", name="Close the abstract").click()
+        expect(page.locator(".pt-page")).to_be_hidden()
+
+
+def test_the_question_box_stays_in_sight(page: Page) -> None:
+    for _ in range(3):
+        ask(page, "What does PDS do?")
+    page.evaluate("scrollTo(0, 0)")
+    expect(page.locator("#pt-question textarea")).to_be_in_viewport()
+
+
+def test_unfolded_quotes_stay_unfolded(page: Page) -> None:
+    ask(page, "What does PDS do?")
+    page.locator(".pt-papers summary").first.click()
+    ask(page, "What is the capital of France?")
+    assert page.locator(".pt-papers details").first.evaluate("node => node.open")
 
 
 def test_a_question_can_be_changed(page: Page) -> None:
@@ -99,7 +157,7 @@ def test_a_question_can_be_changed(page: Page) -> None:
     box = page.locator("#pt-question textarea")
     expect(box).to_have_value("What is the capital of France?")
     expect(box).to_be_focused()
-    expect(page.locator(".pt-chip")).to_contain_text("Changing question 2")
+    expect(page.locator(".pt-chip")).to_contain_text("Changing the last question")
     send(page, "What does Glot500 cover?")
     expect(page.locator("#pt-conversation h3").nth(1)).to_have_text("What does Glot500 cover?")
     assert page.locator("#pt-conversation .pt-exchange").count() == 2
@@ -161,12 +219,20 @@ def test_filters_and_settings_hold_for_the_next_question(page: Page) -> None:
     ask(page, "What does PDS do?")
     assert "no model wrote this" in last(page)
     assert PDS in last(page)
+    expect(page.locator(".pt-chip")).to_contain_text("Since: 2024-10 · Until: 2024-10")
+    assert "Since: 2024-10 · Until: 2024-10" in last(page)
     page.get_by_label("Published until").fill("2024-09")
     ask(page, "What does PDS do?")
     assert "swap" in last(page)  # since is after until
     page.get_by_label("Published since").fill("soon")
     ask(page, "What does PDS do?")
     assert "not a date" in last(page)
+    page.locator(".pt-chip").click()
+    expect(page.get_by_label("Published since")).to_have_value("")
+    expect(page.locator(".pt-chip")).to_have_count(0)
+    page.get_by_label("Author").fill("Zhendong Wang")
+    ask(page, "What does PDS do?")
+    assert "papers that pass the filters don't say" in last(page)
 
 
 def test_what_is_typed_is_text(page: Page) -> None:

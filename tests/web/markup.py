@@ -31,8 +31,8 @@ HOSTILE = [
 PRINTED = st.characters(exclude_categories=["Cc", "Cs", "Cn"])
 TEXT = st.one_of(st.sampled_from(HOSTILE), st.text(PRINTED)).filter(str.strip)
 _PLAIN = "Xyzzy"
-# Values that another test reads: what is copied is made of the text by rules of its own.
-_MADE = {"data-text"}
+# Values that other tests read: what is copied is made of the text by rules of its own, and no two openings are the same.
+_MADE = {"data-text", "data-opening"}
 _EXACT = re.compile(r"data-(?!key|status)")
 
 

@@ -144,7 +144,7 @@ def test_a_page_shows_title_abstract_and_what_is_known():
         "Authors": "A. B, C. D et al.",
         "Date": "Mar 5, 2024",
         "Category": "CL",
-        "Read on": "seeds/a.txt, record 3, b.txt, record 1",
+        "Page": "seeds/a.txt, record 3, b.txt, record 1",
     }
 
 
@@ -193,6 +193,13 @@ def test_the_title_takes_the_focus_without_being_in_the_way_of_the_keyboard():
     assert read(page(a_paper("x"))).of("h2")[0].attributes == {"tabindex": "-1"}
 
 
+def test_no_two_openings_are_the_same_so_that_the_browser_draws_each():
+    for pressed in ({"paper": "0" * 16}, {"paper": "gone"}):
+        first, second = (read(opened(PAPERS, EXCHANGES, pressed)) for _ in range(2))
+        assert first.text == second.text
+        assert first.of("header")[0].data != second.of("header")[0].data
+
+
 def test_quotes_of_other_papers_are_passed_over():
     paper = a_paper("x", 1, abstract=TEXT)
     quoted = [citation(1, "x", 1, start=0, end=19), citation(2, "y", 2, start=20, end=31)]
@@ -208,11 +215,11 @@ QUOTES = (
     citation(2, "Quux", 1, start=20, end=31),
     citation(1, "Zorb", 0, start=32, end=47),
 )
-EXCHANGES = [Exchange("A", failure="No."), Exchange("B", an_answer("x", citations=QUOTES))]
+EXCHANGES = [Exchange("A", failure="No.", key="a"), Exchange("B", an_answer("x", citations=QUOTES), key="b")]
 
 
 def test_each_number_of_an_answer_opens_its_paper_with_its_quotes_in_sight():
-    numbers = read(answered(1, EXCHANGES[1].answer)).of(".pt-cite")
+    numbers = read(answered("b", EXCHANGES[1].answer)).of(".pt-cite")
     shown = [opened(PAPERS, EXCHANGES, number.data) for number in numbers]
     assert [read(markup).of("h2")[0].text for markup in shown] == ["Zorb", "Quux"]
     assert [marks(markup) for markup in shown] == [["Zorb sorts marbles.", "Nobody else is."], ["It is free."]]
@@ -220,33 +227,44 @@ def test_each_number_of_an_answer_opens_its_paper_with_its_quotes_in_sight():
 
 
 def test_of_several_quotes_those_of_the_sentence_are_in_sight():
-    markup = opened(PAPERS, EXCHANGES, {"paper": "0" * 16, "exchange": "1", "quotes": "2"})
+    markup = opened(PAPERS, EXCHANGES, {"paper": "0" * 16, "exchange": "b", "quotes": "2"})
     assert marks(markup) == ["Zorb sorts marbles.", "Nobody else is."]
     assert current(markup) == ["Nobody else is."]
 
 
 def test_a_title_in_an_answer_opens_its_paper_with_all_its_quotes_marked():
-    title = read(answered(1, EXCHANGES[1].answer)).of(".pt-title")[0]
+    title = read(answered("b", EXCHANGES[1].answer)).of(".pt-title")[0]
     markup = opened(PAPERS, EXCHANGES, title.data)
     assert marks(markup) == ["Zorb sorts marbles.", "Nobody else is."]
     assert current(markup) == []
 
 
-@pytest.mark.parametrize("exchange", [{}, {"exchange": "-1"}, {"exchange": "0"}, {"exchange": "2"}, {"exchange": "99"}])
+@pytest.mark.parametrize(
+    "exchange", [{}, {"exchange": ""}, {"exchange": "a"}, {"exchange": "gone"}, {"exchange": None}]
+)
 def test_a_paper_outside_of_an_answer_is_opened_without_quotes(exchange):
     markup = opened(PAPERS, EXCHANGES, {"paper": "0" * 16, "quotes": "0", **exchange})
     assert read(markup).of("h2")[0].text == "Zorb"
     assert marks(markup) == []
 
 
-@pytest.mark.parametrize("quotes", ["", "7", "0 7"])
-def test_quotes_that_an_answer_does_not_have_are_passed_over(quotes):
-    markup = opened(PAPERS, EXCHANGES, {"paper": "0" * 16, "exchange": "1", "quotes": quotes})
-    assert current(markup) == ["Zorb sorts marbles."] * ("0" in quotes)
+def test_an_answer_is_found_by_its_key_wherever_it_stands_by_now():
+    pressed = {"paper": "0" * 16, "exchange": "b", "quotes": "0"}
+    for exchanges in (EXCHANGES[1:], [*EXCHANGES, EXCHANGES[0]]):
+        assert current(opened(PAPERS, exchanges, pressed)) == ["Zorb sorts marbles."]
+    assert marks(opened(PAPERS, EXCHANGES[:1], pressed)) == []
 
 
-def test_a_paper_that_has_been_removed_says_so_and_can_be_closed():
-    reader = read(opened(PAPERS, EXCHANGES, {"paper": "f" * 16, "exchange": "1"}))
+@pytest.mark.parametrize("quotes", ["", "7", "0 7", "x", "0 x -1 ² 1.5 0x0 <b>", "-1", None, 0, []])
+def test_what_is_no_quote_of_the_answer_is_passed_over(quotes):
+    markup = opened(PAPERS, EXCHANGES, {"paper": "0" * 16, "exchange": "b", "quotes": quotes})
+    assert current(markup) == ["Zorb sorts marbles."] * str(quotes).startswith("0")
+    assert marks(markup) == ["Zorb sorts marbles.", "Nobody else is."]
+
+
+@pytest.mark.parametrize("pressed", [{"paper": "f" * 16, "exchange": "b"}, {"paper": ""}, {"paper": None}, {}])
+def test_a_paper_that_is_not_there_says_so_and_can_be_closed(pressed):
+    reader = read(opened(PAPERS, EXCHANGES, pressed))
     assert "removed" in reader.of("h2")[0].text
     assert len(reader.pressed("close")) == 1
     assert reader.of(".pt-page")
@@ -254,7 +272,7 @@ def test_a_paper_that_has_been_removed_says_so_and_can_be_closed():
 
 def test_the_quotes_of_a_real_answer_are_marked_in_its_papers(extractive):
     exchange = Exchange("What does PDS do?", extractive.answer("What does PDS do?"))
-    for number in read(answered(0, exchange.answer)).of(".pt-cite"):
+    for number in read(answered(exchange.key, exchange.answer)).of(".pt-cite"):
         markup = opened(extractive.index.papers, [exchange], number.data)
         quoted = [exchange.answer.citations[int(q)].quote for q in number.data["quotes"].split()]
         assert sorted(current(markup)) == sorted(spaced(readable(quote)) for quote in quoted)

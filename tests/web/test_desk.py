@@ -9,10 +9,10 @@ import pytest
 from rag.answers import Answer
 from rag.assistant import Assistant
 from rag.errors import Busy, RagError, UsageError
-from rag.events import Drafting, Working
+from rag.events import Doing, Drafting, Waiting, Working
 from rag.filters import Filters
 from rag.retrieval import Found
-from rag.web.desk import Choice, Desk, Doing, Job, Line, Made, Waiting
+from rag.web.desk import Choice, Desk, Job, Line, Made
 from tests.says import Says
 
 PDS = "What does PDS do?"
@@ -258,11 +258,6 @@ def test_a_change_that_fails_leaves_what_was_there(desk: Desk) -> None:
     with pytest.raises(UsageError):
         asyncio.run(every(desk.change(fails)))
     assert desk.assistant is before
-
-
-def test_the_map_is_drawn_once_for_an_index(desk: Desk) -> None:
-    assert desk.topics is desk.topics
-    assert len(desk.topics.topic) == 255
 
 
 def test_progress_without_a_total_has_no_share() -> None:

@@ -13,9 +13,10 @@ BLOCKS = {
     "safe": html.safe,
     "button": lambda text: html.button("go", html.safe(text), key=text, spoken=text, question=text),
     "button without a key": lambda text: html.button("go", "Go", question=text, again=text),
-    "opening": lambda text: html.opening(a_paper(text), 3),
+    "opening": lambda text: html.opening(a_paper(text), "k"),
     "titles": lambda text: html.titles([a_paper(text), a_paper(text, 1)]),
     "notice": html.notice,
+    "told": html.told,
     "stage": lambda text: html.stage(text, 0.5),
     "chip": lambda text: html.chip("anywhere", text),
 }
@@ -90,10 +91,10 @@ def test_a_button_says_its_label_unless_it_is_told_what_to_say():
 
 
 def test_a_title_opens_its_paper_in_its_exchange():
-    (made,) = read(html.opening(a_paper(r"{\sc Ofa} wins", 7), 3)).pressed("open")
+    (made,) = read(html.opening(a_paper(r"{\sc Ofa} wins", 7), "k")).pressed("open")
     assert made.text == "Ofa wins"
-    assert made.data == {"paper": f"{7:016x}", "exchange": "3"}
-    assert read(html.opening(a_paper("x"))).elements[0].data["exchange"] == "-1"
+    assert made.data == {"paper": f"{7:016x}", "exchange": "k"}
+    assert read(html.opening(a_paper("x"))).elements[0].data["exchange"] == ""
 
 
 def test_a_list_of_titles_has_them_in_order():
@@ -105,6 +106,21 @@ def test_a_list_of_titles_has_them_in_order():
 def test_a_notice_is_one():
     (made,) = read(html.notice("The page is gone.")).of(".pt-notice")
     assert made.text == "The page is gone."
+
+
+def test_what_is_told_is_said_and_not_seen():
+    reader = read(html.told("Kept: 1 > 0"))
+    assert [element.data for element in reader.elements] == [{"status": "Kept: 1 > 0"}]
+    assert reader.text == ""
+
+
+@pytest.mark.parametrize(
+    ("count", "noun", "said"),
+    [(0, "paper", "0 papers"), (1, "paper", "1 paper"), (2, "paper", "2 papers"), (1, "quote", "1 quote")],
+)
+def test_things_are_counted_in_words(count, noun, said):
+    assert html.counted(count, noun) == said
+    assert html.counted(count) == said.replace(noun, "paper")
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,18 @@
+import errno
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rag.assistant import Assistant
-from rag.errors import RagError, StorageError, UsageError
-from rag.index import IngestReport
+from rag.errors import IndexUnfinished, RagError, StorageError, UsageError
+from rag.index import IngestReport, PaperIndex
 from rag.papers import Source
+from rag.progress import silent
 from rag.web import uploads
 from rag.web.uploads import LABEL, MOST_BYTES, Reading, Shelf, listed, outcome, report
 from tests.web.invented import a_paper
@@ -15,6 +21,12 @@ from tests.web.markup import HOSTILE, assert_only_text, assert_plain, read, spac
 ZORB = "Zorb is a tool for marbles. It sorts them."
 QUUX = "Quux is a kettle. It boils water."
 BLIP = "Blip is a lamp. It shines."
+# More than are indexed at once.
+FORTY = [f"System{i} is a tool for marbles of kind {i}. It sorts them." for i in range(40)]
+
+
+class Killed(BaseException):
+    """Stands for a process that ends in the midst of its work."""
 
 
 def page_at(folder, *abstracts, name="page.txt"):
@@ -25,17 +37,35 @@ def page_at(folder, *abstracts, name="page.txt"):
 
 
 @pytest.fixture
-def assistant(settings, embedder, tmp_path):
-    """An assistant whose index is still to be made."""
-    made = Assistant(settings.model_copy(update={"data_dir": tmp_path / "data", "mode": "extractive"}))
-    made.embedder = embedder
-    yield made
-    made.close()
+def over(settings, embedder, tmp_path):
+    """Makes assistants over an index of their own, as one process after another does."""
+    made = []
+
+    def make(progress=silent, folder="data"):
+        here = settings.model_copy(update={"data_dir": tmp_path / folder, "mode": "extractive"})
+        made.append(Assistant(here, progress))
+        made[-1].embedder = embedder
+        return made[-1]
+
+    yield make
+    for assistant in made:
+        assistant.close()
 
 
 @pytest.fixture
-def shelf(tmp_path):
-    return Shelf(tmp_path / "data" / LABEL)
+def assistant(over):
+    """An assistant whose index is still to be made."""
+    return over()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "data" / LABEL
+
+
+@pytest.fixture
+def shelf(folder):
+    return Shelf(folder)
 
 
 @pytest.fixture
@@ -53,6 +83,28 @@ def given(tmp_path):
 
 def indexed(assistant):
     return {paper.abstract: [source.file for source in paper.sources] for paper in assistant.papers}
+
+
+def files(folder):
+    """All that lies there, hidden or not."""
+    return {path.name: path.read_bytes() for path in folder.iterdir()} if folder.exists() else {}
+
+
+def until(task, done=0):
+    """Progress that ends the process when it is told of this."""
+
+    def progress(told, now=0, total=None):
+        if told.startswith(task) and now == done:
+            raise Killed
+
+    return progress
+
+
+def scope(assistant):
+    """What an index that is half-made is left with."""
+    with pytest.raises(IndexUnfinished) as caught:
+        PaperIndex.open(assistant.settings)
+    return caught.value.scope
 
 
 # Reading ---------------------------------------------------------------------------------------
@@ -105,26 +157,65 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path):
 # Keeping ---------------------------------------------------------------------------------------
 
 
-def test_what_is_added_is_kept_indexed_and_found(assistant, shelf, given):
+def test_what_is_added_is_kept_indexed_and_found(assistant, shelf, given, folder):
     reading = given(ZORB, QUUX)
     assert shelf.add(assistant, [reading, given("", name="empty.txt")]) == IngestReport(added=2, total=2)
     assert shelf.names() == ["page.txt"]
-    assert (shelf.folder / "page.txt").read_bytes() == reading.path.read_bytes()
-    assert [path.name for path in shelf.folder.iterdir()] == ["page.txt"]
+    assert (folder / "page.txt").read_bytes() == reading.path.read_bytes()
+    assert [path.name for path in folder.iterdir()] == ["page.txt"]
     assert indexed(assistant) == {ZORB: [f"{LABEL}/page.txt"], QUUX: [f"{LABEL}/page.txt"]}
     assert assistant.search("marbles", 1).passages[0].text.startswith("Zorb")
 
 
-def test_the_shelf_is_the_same_after_a_restart(assistant, shelf, given):
+def test_the_shelf_is_the_same_after_a_restart(assistant, shelf, given, folder):
     shelf.add(assistant, [given(ZORB, name="b.txt"), given(QUUX, name="a.txt")])
-    assert Shelf(shelf.folder).names() == ["a.txt", "b.txt"]
+    assert Shelf.of(assistant.settings).names() == Shelf(folder).names() == ["a.txt", "b.txt"]
 
 
-def test_a_file_of_the_same_name_takes_the_place_of_the_first(assistant, shelf, given):
-    shelf.add(assistant, [given(QUUX, ZORB)])
-    assert shelf.add(assistant, [given(QUUX, BLIP)]) == IngestReport(added=1, removed=1, unchanged=1, total=2)
-    assert indexed(assistant).keys() == {QUUX, BLIP}
-    assert shelf.names() == ["page.txt"]
+@pytest.mark.parametrize(
+    ("name", "first", "second"),
+    [
+        ("page.txt", "page (1).txt", "page (2).txt"),
+        ("page", "page (1)", "page (2)"),
+        ("a.tar.gz", "a.tar (1).gz", "a.tar (2).gz"),
+        (".hidden", "hidden (1)", "hidden (2)"),
+        ("page (1).txt", "page (1) (1).txt", "page (1) (2).txt"),
+    ],
+)
+def test_a_file_whose_name_is_taken_gets_a_number(name, first, second, assistant, shelf, given):
+    for abstract in (ZORB, QUUX, BLIP):
+        assert shelf.add(assistant, [given(abstract, name=name)]).added == 1
+    plain = name.lstrip(".")
+    assert shelf.names() == sorted([plain, first, second])
+    assert indexed(assistant) == {
+        ZORB: [f"{LABEL}/{plain}"],
+        QUUX: [f"{LABEL}/{first}"],
+        BLIP: [f"{LABEL}/{second}"],
+    }
+
+
+def test_the_same_file_under_the_same_name_is_the_same_file(assistant, shelf, given):
+    shelf.add(assistant, [given(ZORB), given(QUUX)])
+    for abstract in (ZORB, QUUX):  # the second one's name has a number by now
+        assert shelf.add(assistant, [given(abstract)]) == IngestReport(unchanged=2, total=2)
+    assert shelf.names() == ["page (1).txt", "page.txt"]
+
+
+def test_two_files_of_one_name_are_both_kept(assistant, shelf, given, folder):
+    assert shelf.add(assistant, [given(ZORB), given(QUUX), given(ZORB)]) == IngestReport(added=2, total=2)
+    assert indexed(assistant) == {ZORB: [f"{LABEL}/page.txt"], QUUX: [f"{LABEL}/page (1).txt"]}
+    assert {name: content.decode() for name, content in files(folder).items()} == {
+        "page.txt": f"Abstract: {ZORB}\n",
+        "page (1).txt": f"Abstract: {QUUX}\n",
+    }
+
+
+def test_a_name_is_free_again_once_its_file_is_removed(assistant, shelf, given):
+    shelf.add(assistant, [given(ZORB), given(QUUX)])
+    shelf.remove(assistant, "page.txt")
+    shelf.add(assistant, [given(BLIP)])
+    assert shelf.names() == ["page (1).txt", "page.txt"]
+    assert indexed(assistant) == {QUUX: [f"{LABEL}/page (1).txt"], BLIP: [f"{LABEL}/page.txt"]}
 
 
 def test_other_files_stay_when_one_is_added_or_removed(assistant, shelf, given):
@@ -155,10 +246,10 @@ def test_the_last_file_can_be_removed(assistant, shelf, given):
     assert assistant.answer("What does Zorb do?").refused
 
 
-def test_what_a_stopped_copy_left_is_no_file_of_the_shelf(assistant, shelf, given):
+def test_what_a_stopped_copy_left_is_no_file_of_the_shelf(assistant, shelf, given, folder):
     shelf.add(assistant, [given(ZORB)])
-    (shelf.folder / ".other.txt.new").write_text("half")
-    (shelf.folder / "folder").mkdir()
+    (folder / ".other.txt.new").write_text("half")
+    (folder / "folder").mkdir()
     assert shelf.names() == ["page.txt"]
 
 
@@ -170,15 +261,9 @@ def test_where_nothing_could_be_read_nothing_is_indexed(assistant, shelf, given)
     assert shelf.names() == []
 
 
-def test_two_files_of_one_name_do_not_hide_each_other(assistant, shelf, given):
-    with pytest.raises(UsageError, match="same name"):
-        shelf.add(assistant, [given(ZORB), given(QUUX)])
-    assert shelf.names() == []
-
-
-def test_a_shelf_that_cannot_be_written_is_one_clear_error(assistant, shelf, given):
-    shelf.folder.parent.mkdir()
-    shelf.folder.write_text("a file in its place")
+def test_a_shelf_that_cannot_be_written_is_one_clear_error(assistant, shelf, given, folder):
+    folder.parent.mkdir()
+    folder.write_text("a file in its place")
     with pytest.raises(StorageError, match="can't be kept"):
         shelf.add(assistant, [given(ZORB)])
 
@@ -209,21 +294,37 @@ def test_a_file_of_any_name_stays_on_the_shelf_and_can_be_removed(name, kept, as
     assert shelf.names() == assistant.papers == []
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/..", "/"])
-def test_what_is_no_name_is_refused_before_anything_is_written(name, assistant, shelf, given):
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/..", "/", "titles.json", ".titles.json", "...titles.json", "." * 200 + "titles.json"]
+)
+def test_what_is_no_name_for_a_page_is_refused_and_nothing_is_kept(name, assistant, shelf, given, folder):
     good = given(ZORB)
-    with pytest.raises(UsageError, match="is not a name for a file"):
+    with pytest.raises(UsageError, match="is not a name for a page"):
         shelf.add(assistant, [good, replace(good, path=Path(name))])
-    assert not shelf.folder.exists()
+    assert files(folder) == {}
+    assert not assistant.settings.index_dir.exists()
+
+
+@pytest.mark.parametrize("name", ["titles.json", ".titles.json", "..titles.json"])
+def test_titles_for_the_papers_of_others_are_not_read(name, given):
+    reading = given(ZORB, name=name)
+    assert reading.papers == ()
+    assert "is not a name for a page" in reading.error
+
+
+@pytest.mark.parametrize("name", ["Xtitles.json", "titles.json.txt", "titles (1).json"])
+def test_a_name_that_is_like_that_of_the_titles_is_one_like_any_other(name, assistant, shelf, given):
+    shelf.add(assistant, [given(ZORB, name=name)])
+    assert shelf.names() == [name]
 
 
 @pytest.mark.parametrize(
     "name", ["../mine.txt", "../added/page.txt", "", ".", "..", "other.txt", "PAGE.TXT", "page.txt/", ".page.txt.new"]
 )
-def test_only_files_of_the_shelf_can_be_removed(name, assistant, shelf, given):
+def test_only_files_of_the_shelf_can_be_removed(name, assistant, shelf, given, folder):
     shelf.add(assistant, [given(ZORB)])
-    mine = page_at(shelf.folder.parent, QUUX, name="mine.txt")
-    (shelf.folder / ".page.txt.new").write_text("half")
+    mine = page_at(folder.parent, QUUX, name="mine.txt")
+    (folder / ".page.txt.new").write_text("half")
     with pytest.raises(UsageError, match="There is no added file"):
         shelf.remove(assistant, name)
     assert mine.exists()
@@ -234,6 +335,217 @@ def test_only_files_of_the_shelf_can_be_removed(name, assistant, shelf, given):
 def test_nothing_can_be_removed_before_anything_was_added(assistant, shelf):
     with pytest.raises(RagError, match="There is no added file"):
         shelf.remove(assistant, "page.txt")
+
+
+# When something goes wrong ------------------------------------------------------------------------
+
+MOMENTS = [("Reading", 0), ("Indexing 2", 0), ("Indexing 2", 2), ("Indexing words", 0)]
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_when_a_file_cannot_be_indexed_it_is_not_kept_and_what_was_there_stays(moment, over, shelf, given, folder):
+    first = over()
+    shelf.add(first, [given(ZORB)])
+    before = first.index.sha256, indexed(first), files(folder)
+    first.close()
+    with pytest.raises(Killed):
+        shelf.add(over(until(*moment)), [given(ZORB), given(QUUX), given(BLIP, name="b.txt")])
+    assert files(folder) == before[2]
+    again = over()
+    shelf.mend(again)
+    assert (again.index.sha256, indexed(again), files(folder)) == before
+
+
+def test_a_page_that_cannot_be_read_any_more_is_not_kept(assistant, shelf, given, folder):
+    shelf.add(assistant, [given(ZORB)])
+    before = assistant.index.sha256
+    bad = given(QUUX)
+    bad.path.write_bytes(b"\x00binary")
+    with pytest.raises(RagError, match="binary"):
+        shelf.add(assistant, [given(BLIP), bad])
+    assert shelf.names() == ["page.txt"]
+    assert indexed(assistant).keys() == {ZORB}
+    assert assistant.index.sha256 == before
+
+
+def test_a_full_disk_leaves_what_was_there(assistant, shelf, given, folder, monkeypatch):
+    shelf.add(assistant, [given(ZORB)])
+    before = files(folder)
+    whole = shutil.copyfile
+
+    def full(source, target):
+        if "b.txt" not in target.name:
+            return whole(source, target)
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(StorageError, match=r"can't be kept \(No space left on device\)"):
+        shelf.add(assistant, [given(QUUX), given(BLIP, name="b.txt")])
+    assert files(folder) == before
+    assert indexed(assistant).keys() == {ZORB}
+
+
+def test_what_an_add_that_failed_left_does_not_stay_when_another_is_made(over, shelf, given):
+    """As in a page that goes on being served after it."""
+    first = over()
+    shelf.add(first, [given(ZORB)])
+    first.close()
+    with pytest.raises(Killed):
+        shelf.add(over(until("Indexing 40", 32)), [given(*FORTY, name="b.txt")])
+    again = over()
+    shelf.add(again, [given(QUUX, name="c.txt")])
+    assert indexed(again) == {ZORB: [f"{LABEL}/page.txt"], QUUX: [f"{LABEL}/c.txt"]}
+
+
+# After a process was killed ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def killed(monkeypatch):
+    """Runs what ends in the midst of its work; a process that is killed clears nothing away."""
+
+    def run(work, *given):
+        with monkeypatch.context() as patch:
+            patch.setattr(Shelf, "_drop", lambda *_: None)
+            with pytest.raises(Killed):
+                work(*given)
+
+    return run
+
+
+@pytest.fixture
+def undisturbed(over, tmp_path):
+    """The index, by hash and content, after these were added one after another."""
+
+    def make(*steps):
+        assistant = over(folder="undisturbed")
+        for readings in steps:
+            Shelf.of(assistant.settings).add(assistant, readings)
+        return assistant.index.sha256, indexed(assistant)
+
+    return make
+
+
+@pytest.mark.parametrize("moment", MOMENTS[1:])
+def test_an_add_that_was_cut_off_is_finished(moment, over, shelf, given, killed, undisturbed):
+    before, added = [given(ZORB)], [given(ZORB, QUUX, name="b.txt"), given(BLIP)]
+    first = over()
+    shelf.add(first, before)
+    first.close()
+    # Zorb is changed too: it stands in another file now.
+    killed(shelf.add, over(until(moment[0].replace("2", "3"), 3 if moment[1] else 0)), added)
+    again = over()
+    assert scope(again) == f"{LABEL}/b.txt\n{LABEL}/page (1).txt"
+    shelf.mend(again)
+    assert (again.index.sha256, indexed(again)) == undisturbed(before, added)
+    assert shelf.names() == ["b.txt", "page (1).txt", "page.txt"]
+    assert again.search("boils water", 1).passages[0].text.startswith("Quux")
+    assert again.notices == []
+
+
+def test_an_add_that_was_cut_off_between_two_parts_is_finished(over, shelf, given, killed, undisturbed):
+    added = [given(*FORTY)]
+    killed(shelf.add, over(until("Indexing 40", 32)), added)
+    again = over()
+    assert scope(again) == f"{LABEL}/page.txt"
+    shelf.mend(again)
+    assert (again.index.sha256, indexed(again)) == undisturbed(added)
+    assert len(again.papers) == 40
+
+
+@pytest.mark.parametrize("moment", [("Indexing 1", 0), ("Indexing 1", 1), ("Indexing words", 0)])
+def test_a_removal_that_was_cut_off_leaves_the_file_and_its_papers(moment, over, shelf, given, killed):
+    first = over()
+    shelf.add(first, [given(ZORB, QUUX, name="a.txt"), given(ZORB, BLIP, name="b.txt")])
+    before = first.index.sha256, indexed(first)
+    first.close()
+    killed(shelf.remove, over(until(*moment)), "a.txt")
+    again = over()
+    assert scope(again) == f"{LABEL}/a.txt"
+    shelf.mend(again)
+    assert (again.index.sha256, indexed(again)) == before
+    assert shelf.names() == ["a.txt", "b.txt"]
+    shelf.remove(again, "a.txt")  # as was wanted
+    assert indexed(again) == {ZORB: [f"{LABEL}/b.txt"], BLIP: [f"{LABEL}/b.txt"]}
+
+
+def test_what_was_added_from_files_that_are_gone_by_now_is_dropped(over, shelf, given, killed, undisturbed, folder):
+    before, kept = [given(ZORB)], [given(QUUX, name="b.txt")]
+    first = over()
+    shelf.add(first, before)
+    first.close()
+    killed(shelf.add, over(until("Indexing words")), [*kept, given(BLIP, name="c.txt")])
+    (folder / "c.txt").unlink()
+    again = over()
+    shelf.mend(again)
+    assert (again.index.sha256, indexed(again)) == undisturbed(before, kept)
+
+
+_KILLED = """
+import os, sys
+from pathlib import Path
+from rag.assistant import Assistant
+from rag.settings import load_settings
+from rag.web import uploads
+
+def progress(task, done=0, total=None):
+    if task == "Indexing 1 papers" and done:
+        os.kill(os.getpid(), 9)
+
+settings = load_settings(data_dir=Path(sys.argv[1]), mode="extractive")
+uploads.Shelf.of(settings).add(Assistant(settings, progress), [uploads.read(Path(sys.argv[2]))])
+"""
+
+
+def test_an_add_in_a_process_that_was_really_killed_is_finished(over, shelf, given, undisturbed, tmp_path):
+    before, added = [given(ZORB)], [given(QUUX, name="b.txt")]
+    first = over()
+    shelf.add(first, before)
+    first.close()
+    ended = subprocess.run([sys.executable, "-c", _KILLED, tmp_path / "data", added[0].path], check=False)
+    assert ended.returncode == -9
+    again = over()
+    assert scope(again) == f"{LABEL}/b.txt"
+    shelf.mend(again)
+    assert (again.index.sha256, indexed(again)) == undisturbed(before, added)
+
+
+def test_an_ingest_of_others_that_was_cut_off_is_left_to_them(over, shelf, given, tmp_path):
+    first = over()
+    shelf.add(first, [given(ZORB)])
+    first.close()
+    with pytest.raises(Killed):
+        over(until("Indexing 1", 1)).ingest([page_at(tmp_path / "mine", QUUX)], label="mine")
+    told = []
+    again = over(lambda *progress: told.append(progress))
+    shelf.mend(again)
+    assert scope(again) == "mine/page.txt"
+    assert told == []
+
+
+def test_an_index_that_is_whole_is_left_as_it_is(over, shelf, given, tmp_path):
+    first = over()
+    first.ingest([page_at(tmp_path / "mine", QUUX)], label="mine")
+    shelf.add(first, [given(ZORB)])
+    before = first.index.sha256, indexed(first)
+    first.close()
+    told = []
+    again = over(lambda *progress: told.append(progress))
+    shelf.mend(again)
+    assert told == []
+    assert (again.index.sha256, indexed(again)) == before
+
+
+@pytest.mark.parametrize("content", [None, b"not a database" * 100], ids=["none", "damaged"])
+def test_where_there_is_no_index_to_mend_none_is_made(content, assistant, shelf):
+    database = assistant.settings.index_dir / "chroma.sqlite3"
+    if content:
+        database.parent.mkdir(parents=True)
+        database.write_bytes(content)
+    shelf.mend(assistant)
+    assert database.exists() == bool(content)
+    assert not content or database.read_bytes() == content
 
 
 # What is shown ---------------------------------------------------------------------------------
