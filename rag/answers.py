@@ -132,13 +132,6 @@ class Sentence(_Frozen):
     """Whether it is a sentence of an abstract as it stands there, put in where the draft's own words failed."""
 
     @property
-    def note(self) -> str:
-        """What a reader should know: that its support is not beyond doubt, or that its words are the abstract's."""
-        if self.support < SURE:
-            return f"support {self.support:.0%}"
-        return "quoted" if self.extracted else ""
-
-    @property
     def marked(self) -> str:
         """The sentence with its ``[1]`` markers before the full stop."""
         marks = " " + "".join(f"[{n}]" for n in self.citations) if self.citations else ""
@@ -210,6 +203,15 @@ class Answer(_Frozen):
     index_sha256: str
     settings_sha256: str
     seconds: Seconds
+
+    def note(self, sentence: Sentence) -> str:
+        """What a reader should know of one of its sentences: its support is not beyond doubt, its words the abstract's.
+
+        Nothing where that goes without saying, as where all sentences are extracted.
+        """
+        if sentence.support < SURE:
+            return f"support {sentence.support:.0%}"
+        return "quoted" if sentence.extracted and self.mode == "generated" else ""
 
 
 class CheckResult(_Frozen):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from rag import __version__
-from rag.answers import TITLE_FROM, Answer, Citation, ModelUsed, Sentence
+from rag.answers import TITLE_FROM, Answer, Citation, ModelUsed
 from rag.names import is_name
 from rag.papers import Paper, first_authors, fold
 from rag.text import STOP_WORDS, readable, words
@@ -87,7 +87,7 @@ def as_bibtex(papers: Sequence[Paper]) -> str:
 def _answer_blocks(answer: Answer) -> list[str]:
     blocks = [f"Understood as: {_escaped(answer.understood)}"] if answer.understood else []
     if answer.kind == "list" and not answer.refused:
-        blocks.append("\n".join(f"- {_escaped(_noted(sentence))}" for sentence in answer.sentences))
+        blocks.append("\n".join(f"- {_escaped(said)}" for said in _sentences(answer)))
     else:
         blocks.append(_escaped(_said(answer)))
     if answer.nearest:
@@ -106,12 +106,13 @@ def _said(answer: Answer) -> str:
     if answer.refused:
         return answer.answer
     if answer.kind == "list":
-        return "\n".join(f"- {_noted(sentence)}" for sentence in answer.sentences)
-    return " ".join(map(_noted, answer.sentences))
+        return "\n".join(f"- {said}" for said in _sentences(answer))
+    return " ".join(_sentences(answer))
 
 
-def _noted(sentence: Sentence) -> str:
-    return f"{sentence.marked} ({sentence.note})" if sentence.note else sentence.marked
+def _sentences(answer: Answer) -> list[str]:
+    notes = [f" ({note})" if (note := answer.note(sentence)) else "" for sentence in answer.sentences]
+    return [f"{sentence.marked}{note}" for sentence, note in zip(answer.sentences, notes, strict=True)]
 
 
 def _by_paper(citations: Sequence[Citation]) -> list[list[Citation]]:

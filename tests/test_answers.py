@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from rag.answers import REFUSALS, Citation, Sentence, copied_share
+from rag.answers import REFUSALS, Citation, Sentence, copied_share, refusal
 from rag.papers import Paper
 
 ABSTRACT = "We show that small models trained on clean data can match much larger ones on most tasks."
@@ -96,3 +96,12 @@ def test_results_cannot_be_changed():
 def test_every_refusal_is_one_plain_statement_of_its_own():
     assert len(set(REFUSALS.values())) == len(REFUSALS) == 4
     assert all(said.startswith("The indexed papers don't say") for said in REFUSALS.values())
+
+
+def test_a_refusal_speaks_of_the_papers_that_were_considered() -> None:
+    assert refusal("off_topic") == REFUSALS["off_topic"]
+    assert refusal("not_stated", 64).startswith("The 64 papers that pass the filters don't say: the abstracts nearest")
+    one = refusal("not_stated", 1)
+    assert one.startswith("The one paper that passes the filters doesn't say: its abstract doesn't state it (only the")
+    assert refusal("off_topic", 1).startswith("The one paper that passes the filters doesn't say: its abstract isn't")
+    assert refusal("no_papers", 0) == REFUSALS["no_papers"]

@@ -191,13 +191,23 @@ def test_a_list_stays_a_list(answered: Answer) -> None:
 
 
 def test_a_question_without_an_answer_says_so() -> None:
-    assert read(as_markdown([("Why?", None)]))[1][1:3] == ["Why?", "(no answer: it was stopped, or it failed)"]
+    assert read(as_markdown([("Why?", "It *failed*.")]))[1][1:3] == ["Why?", "(It *failed*.)"]
+
+
+def test_what_a_reader_should_know_of_a_sentence_is_taken_along(answered: Answer) -> None:
+    first, *_ = answered.sentences
+    weak, own = (first.model_copy(update={"support": support, "extracted": True}) for support in (0.55, 0.9))
+    noted = answered.model_copy(update={"mode": "generated", "sentences": (weak, own)})
+    for said in (as_text(noted), as_markdown([("", noted)])):
+        assert f"{first.marked} (support 55%) {first.marked} (quoted)" in said.replace("\\", "")
+    for said in (as_text(answered), as_markdown([("", answered)])):  # it says of itself that it is extracted
+        assert "(quoted)" not in said
 
 
 def test_the_last_line_says_what_made_it(answered: Answer) -> None:
     pinned = answered.model_copy(update={"model": ModelUsed(name="a_model", sha256="abc", pinned=True)})
     own = answered.model_copy(update={"model": ModelUsed(name="my_own_", sha256=None, pinned=False)})
-    texts = read(as_markdown([("", pinned), ("", own), ("", pinned), ("", None)]))[1]
+    texts = read(as_markdown([("", pinned), ("", own), ("", pinned), ("", "Stopped.")]))[1]
     assert texts[-1] == f"Made by PaperTrail {__version__}, a_model (sha256 abc), my_own_."
     assert read(as_markdown([("", answered)]))[1][-1] == f"Made by PaperTrail {__version__}."
 
@@ -208,7 +218,9 @@ def check_nothing_is_markup(answer: Answer, text: str) -> None:
     assert marks == harmless
     # A sign that ends a sentence takes the place of the full stop.
     bare = [re.sub(r"[.?!…]", "", shown) for shown in texts]
-    assert bare == [re.sub(r"[.?!…]", "", shown.replace("Word", line(text))) for shown in plain]
+    assert [line(said) for said in bare] == [
+        line(re.sub(r"[.?!…]", "", shown.replace("Word", line(text)))) for shown in plain
+    ]
     assert line(text) in texts
 
 
@@ -224,7 +236,7 @@ def test_what_others_wrote_beside_a_refusal_is_no_markup(refused: Answer, text: 
 
 
 @settings(deadline=None)
-@given(SIGNS_AND_SPACE.map(str.strip).filter(lambda text: text and readable(text) == text))
+@given(SIGNS_AND_SPACE.map(str.strip).filter(lambda text: text.strip(".?!… ") and readable(text) == text))
 def test_no_mixture_of_signs_is_markup(answered: Answer, text: str) -> None:
     check_nothing_is_markup(answered, text)
 
@@ -238,7 +250,8 @@ def test_no_mixture_of_signs_is_markup(answered: Answer, text: str) -> None:
     ],
 )
 def test_text_that_needs_no_escape_is_left_as_it_is(answered: Answer, text: str) -> None:
-    assert f"## {text}\n\nUnderstood as: {text}\n\n{text}\n" in as_markdown([(text, holding(answered, text))])
+    shown = as_markdown([(text, holding(answered, text))])
+    assert f"## {text}\n\nUnderstood as: {text}\n\n{text.rstrip('.')}" in shown
 
 
 # BibTeX ----------------------------------------------------------------------------------------

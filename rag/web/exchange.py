@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from uuid import uuid4
 
-from rag.answers import SURE, TITLE_FROM, Answer, Citation, Sentence
+from rag.answers import SURE, TITLE_FROM, Answer, Citation
 from rag.conversation import Turn
 from rag.errors import RagError
 from rag.events import Doing, Drafting, Notice, Waiting, Working
@@ -151,11 +151,11 @@ def answered(key: str, answer: Answer) -> str:
     if answer.refused:
         near = f'<div class="pt-label">Nearest papers</div>{titles(answer.nearest)}' if answer.nearest else ""
         return f'{understood}<div class="pt-refusal">{safe(answer.answer)}</div>{near}'
-    said = [_sentence(key, j, sentence, answer.citations) for j, sentence in enumerate(answer.sentences)]
+    said = [_sentence(key, j, answer) for j in range(len(answer.sentences))]
     body = f"<ul>{''.join(f'<li>{part}</li>' for part in said)}</ul>" if answer.kind == "list" else " ".join(said)
     extracted = "Extracted from the abstracts; no model wrote this" if answer.mode == "extractive" else ""
     doubt = _DOUBT if any(sentence.support < SURE for sentence in answer.sentences) else ""
-    quoted = _QUOTED if any(sentence.note == "quoted" for sentence in answer.sentences) and not extracted else ""
+    quoted = _QUOTED if any(answer.note(sentence) == "quoted" for sentence in answer.sentences) else ""
     label = "".join(f'<div class="pt-label">{safe(said)}</div>' for said in (extracted, doubt, quoted) if said)
     numbers = dict.fromkeys(citation.n for citation in answer.citations)
     papers = "".join(_cited(key, n, [c for c in answer.citations if c.n == n]) for n in numbers)
@@ -210,8 +210,9 @@ def _made(answer: Answer | None) -> str:
     return f'<span class="pt-made">{safe(f"{by}{answer.seconds.total:.1f} s")}</span>'
 
 
-def _sentence(key: str, j: int, sentence: Sentence, citations: Sequence[Citation]) -> str:
+def _sentence(key: str, j: int, answer: Answer) -> str:
     """A sentence with its numbers, and a mark where its words are the abstract's or its support is not beyond doubt."""
+    sentence, citations = answer.sentences[j], answer.citations
     numbers = "".join(
         button(
             "open",
@@ -226,7 +227,8 @@ def _sentence(key: str, j: int, sentence: Sentence, citations: Sequence[Citation
         for n in sentence.citations
     )
     weak = " pt-weak" if sentence.support < SURE else ""
-    mark = f'<span class="pt-mark{weak}">({safe(sentence.note)})</span>' if sentence.note else ""
+    note = answer.note(sentence)
+    mark = f'<span class="pt-mark{weak}">({safe(note)})</span>' if note else ""
     return f'<span class="pt-sentence">{safe(sentence.text)}<span class="pt-cites">{numbers}{mark}</span></span>'
 
 

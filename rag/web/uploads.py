@@ -112,7 +112,7 @@ class Shelf:
         try:
             PaperIndex.open(assistant.settings).close()
         except IndexUnfinished as error:
-            scope = error.scope.splitlines()
+            scope = error.scope.split("\n")  # names may hold what else ends a line
             if not scope or not all(name.startswith(f"{LABEL}/") for name in scope):
                 return  # another ingest's, which knows how to go on
             kept = [name for name in self.names() if f"{LABEL}/{name}" in scope]
@@ -128,7 +128,7 @@ class Shelf:
         """Where a file is kept: under its name, or with a number behind it where another has that name."""
         first = self._folder / _name(reading.name)
         for number in range(2, 1000):
-            place = first if number == 2 else first.with_stem(f"{first.stem} ({number - 1})")
+            place = first if number == 2 else first.with_stem(f"{first.stem} ({number - 2})")
             if not place.exists() or place.read_bytes() == reading.path.read_bytes():
                 return place
         raise UsageError(f"Too many files are called {reading.name!r}: rename it.")

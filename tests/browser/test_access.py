@@ -63,7 +63,7 @@ def test_all_that_can_be_pressed_is_reached_by_tab(page: Page) -> None:
     for _ in range(60):
         reached.add(page.evaluate("document.activeElement.dataset.key || document.activeElement.tagName"))
         page.keyboard.press("Tab")
-    wanted = page.evaluate("[...document.querySelectorAll('#pt-conversation [data-key]')].map(b => b.dataset.key)")
+    wanted = page.evaluate("[...document.querySelectorAll('#pt-conversation [data-do]')].map(b => b.dataset.key)")
     assert set(wanted) <= reached
 
 

@@ -36,7 +36,7 @@ def test_the_table_is_searched_and_sorted(page: Page) -> None:
     page.get_by_label("Search").fill("")
     expect(page.locator(".pt-count")).to_have_text("255 papers")
     page.get_by_label("Search").press_sequentially("optimal control", delay=60)
-    expect(page.locator(".pt-count")).to_have_text("1 of 255 papers")
+    expect(page.locator(".pt-count")).to_have_text("3 of 255 papers")
     for _ in "optimal control":
         page.get_by_label("Search").press("Backspace")
     expect(page.locator(".pt-count")).to_have_text("255 papers")

@@ -31,7 +31,7 @@ HOSTILE = [
 PRINTED = st.characters(exclude_categories=["Cc", "Cs", "Cn"])
 TEXT = st.one_of(st.sampled_from(HOSTILE), st.text(PRINTED)).filter(str.strip)
 _PLAIN = "Xyzzy"
-# Values that other tests read: what is copied is made of the text by rules of its own, and no two openings are the same.
+# Values that other tests read: what is copied is made by rules of its own, and no two openings are the same.
 _MADE = {"data-text", "data-opening"}
 _EXACT = re.compile(r"data-(?!key|status)")
 
