@@ -62,7 +62,8 @@ def drawn(papers: Sequence[Paper], view: View) -> str:
     rows = "".join(map(_row, found[page * ROWS : (page + 1) * ROWS]))
     head = "".join(_head(column, view) for column in _COLUMNS)
     if not found:
-        return f'<div class="pt-count" data-status="{count}">{count}: none holds all of these words.</div>'
+        said = f"{count}: none holds all of these words." if view.words.strip() else count
+        return f'<div class="pt-count" data-status="{said}">{said}</div>'
     said = count if pages == 1 else f"{count}, page {page + 1} of {pages}"
     return (
         f'<div class="pt-count" data-status="{said}">{count}</div>'

@@ -79,6 +79,7 @@ class Shelf:
         wanted = [reading for reading in readings if reading.papers]
         if not wanted:
             raise UsageError("No abstract was read: choose a file that holds some.")
+        self.mend(assistant)
         made: list[Path] = []
         places: list[Path] = []
         try:
@@ -103,6 +104,7 @@ class Shelf:
         """Drop a file and the papers that stand in no other. :raises UsageError: if there is no such file."""
         if name not in self.names():
             raise UsageError(f"There is no added file {name!r}.")
+        self.mend(assistant)
         report = assistant.remove([f"{LABEL}/{name}"])
         self._drop([self._folder / name])
         return report

@@ -93,7 +93,7 @@ def test_a_search_says_how_many_it_found():
         "3 papers",
         "3 papers",
         "2 of 3 papers",
-        "0 of 3 papers",
+        "0 of 3 papers: none holds all of these words.",
     ]
     (count,) = read(drawn(PAPERS, View(words="glass"))).of(".pt-count")
     assert count.data["status"] == count.text  # for screen readers

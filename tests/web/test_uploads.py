@@ -387,7 +387,6 @@ def test_a_full_disk_leaves_what_was_there(assistant, shelf, given, folder, monk
     assert indexed(assistant).keys() == {ZORB}
 
 
-@pytest.mark.xfail(strict=True, reason="add and remove don't mend what was cut off before them")
 def test_what_an_add_that_failed_left_does_not_stay_when_another_is_made(over, shelf, given):
     """As in a page that goes on being served after it."""
     first = over()
