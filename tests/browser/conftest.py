@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from rag.assistant import Assistant
 from rag.resources import load_page
@@ -15,7 +15,10 @@ from rag.settings import Settings
 from rag.text import sentence_spans
 from tests.says import Message, Says
 
+_PATIENCE = 60_000
+"""Milliseconds: a busy machine may take its time."""
 app = load_page()
+expect.set_options(timeout=_PATIENCE)
 
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 # Without these, Chromium looks for its maker's servers by itself.
@@ -105,7 +108,7 @@ def visitor(chromium: Browser) -> Iterator[Callable[..., Page]]:
             color_scheme="dark" if dark else "light",
             permissions=["clipboard-read", "clipboard-write"],
         )
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(_PATIENCE)
         contexts.append(context)
         page = context.new_page()
         page.on("request", lambda request: None if _own(request.url, address) else wrong.append(request.url))

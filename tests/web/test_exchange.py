@@ -398,8 +398,9 @@ def test_each_kind_of_mark_is_explained_once_and_only_where_there_is_one():
     for sentences, expected in means.items():
         labels = read(answered("k", an_answer("x", sentences=sentences))).of(".pt-label")
         assert [label.text.split(":")[0] for label in labels] == expected
-    labels = read(answered("k", an_answer("x", sentences=(quoted,), mode="extractive"))).of(".pt-label")
-    assert [label.text for label in labels] == ["Extracted from the abstracts; no model wrote this"]
+    reader = read(answered("k", an_answer("x", sentences=(quoted,), mode="extractive")))
+    assert [label.text for label in reader.of(".pt-label")] == ["Extracted from the abstracts; no model wrote this"]
+    assert reader.of(".pt-mark") == []  # it goes without saying
 
 
 def test_extracted_answers_say_so():
