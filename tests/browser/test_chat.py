@@ -84,7 +84,7 @@ def test_stopping_ends_it_at_once_and_shows_nothing_unchecked(page: Page, slowly
     draft.wait_for()
     written = draft.inner_text()
     page.get_by_role("button", name="Stop").click()
-    page.locator("#pt-conversation .pt-notice").wait_for(timeout=3000)
+    page.locator("#pt-conversation .pt-notice").wait_for(timeout=10_000)
     assert "Stopped" in last(page)
     assert written[:20] not in page.locator(".gradio-container").inner_text()
     slowly.pause = 0

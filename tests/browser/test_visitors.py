@@ -49,7 +49,7 @@ def test_a_closed_tab_frees_its_place(visitor: Callable[..., Page], address: str
         send(second, "What does AdaLoRA do?")
         expect(second.locator("#pt-live .pt-stage")).to_contain_text("1 question before yours")
         first.close()
-        expect(second.locator("#pt-live")).to_contain_text("Writing", timeout=20_000)
+        expect(second.locator("#pt-live")).to_contain_text("Writing")
     finally:
         typist.pause = before
     second.locator("#pt-conversation .pt-answer").wait_for()
