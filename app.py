@@ -99,7 +99,8 @@ def _told(tool: Callable[..., Any]) -> Callable[..., Any]:
 def serve(settings: Settings, *, port: int | None = None, browser: bool = True, progress: Progress = silent) -> None:
     """Show the page on 127.0.0.1 until it is interrupted. ``progress`` is told the address."""
     assistant = Assistant(settings, progress)
-    uploads.Shelf.of(settings).mend(assistant)
+    with contextlib.suppress(RagError):  # what is wrong with the index is said when it is opened
+        uploads.Shelf.of(settings).mend(assistant)
     progress(f"Opening the index of {len(assistant.papers)} papers")
     page = build(assistant)
     try:

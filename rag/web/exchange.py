@@ -149,7 +149,7 @@ def answered(key: str, answer: Answer) -> str:
     """
     understood = f'<div class="pt-label">Understood as: {safe(answer.understood)}</div>' if answer.understood else ""
     if answer.refused:
-        near = f'<div class="pt-label">Nearest papers</div>{titles(answer.nearest)}' if answer.nearest else ""
+        near = f'<div class="pt-label">Nearest papers</div>{titles(answer.nearest, key)}' if answer.nearest else ""
         return f'{understood}<div class="pt-refusal">{safe(answer.answer)}</div>{near}'
     said = [_sentence(key, j, answer) for j in range(len(answer.sentences))]
     body = f"<ul>{''.join(f'<li>{part}</li>' for part in said)}</ul>" if answer.kind == "list" else " ".join(said)

@@ -58,9 +58,9 @@ def counted(count: int, noun: str = "paper") -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def titles(papers: Iterable[Titled]) -> str:
-    """A list of papers to open."""
-    return f'<ul class="pt-titles">{"".join(f"<li>{opening(paper)}</li>" for paper in papers)}</ul>'
+def titles(papers: Iterable[Titled], exchange: str = "") -> str:
+    """A list of papers to open, as :func:`opening` does."""
+    return f'<ul class="pt-titles">{"".join(f"<li>{opening(paper, exchange)}</li>" for paper in papers)}</ul>'
 
 
 def notice(text: str) -> str:

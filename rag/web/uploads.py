@@ -93,6 +93,9 @@ class Shelf:
                     os.replace(scratch, place)
                 places.append(place)
             return assistant.ingest(places, label=LABEL)
+        except FileNotFoundError as error:  # uploads are deleted after an hour
+            self._drop(made)
+            raise UsageError("A file is no longer here: add it again.") from error
         except OSError as error:
             self._drop(made)
             raise StorageError(f"The files can't be kept ({error.strerror}): make room on the disk.") from error
