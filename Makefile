@@ -9,7 +9,7 @@ override Q := $(value Q)
 export Q
 
 .DELETE_ON_ERROR:
-.PHONY: help setup models ask chat eval eval-quick eval-retrieval test lint clean
+.PHONY: help setup models ask chat eval eval-quick eval-retrieval test coverage lint clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ eval-retrieval: models ## Compare every way of searching that was considered (mi
 	@$(BIN)/rag eval retrieval
 
 test: models ## Run all tests, with the real models
+	@$(BIN)/python -m pytest $(ARGS)
+
+coverage: models ## The same, and which lines were never run (slower)
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 lint: $(READY) ## Check style and types
