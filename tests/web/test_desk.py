@@ -13,6 +13,7 @@ from rag.events import Doing, Drafting, Waiting, Working
 from rag.filters import Filters
 from rag.retrieval import Found
 from rag.web.desk import Choice, Desk, Job, Line, Made
+from tests.loops import run
 from tests.says import Says
 
 PDS = "What does PDS do?"
@@ -128,7 +129,7 @@ def test_leaving_without_a_place_is_no_mistake() -> None:
 
 def test_a_question_gives_its_events_and_its_answer(desk: Desk, model: Gated) -> None:
     model.gate.set()
-    events = asyncio.run(every(desk.ask(PDS, Choice())))
+    events = run(every(desk.ask(PDS, Choice())))
     kinds = [type(event) for event in events]
     assert kinds.index(Found) < kinds.index(Drafting) < kinds.index(Answer) == len(kinds) - 1
     assert not events[-1].refused
@@ -144,7 +145,7 @@ def test_others_are_searched_for_at_once_and_written_one_after_the_other(desk: D
         rest = await asyncio.gather(every(one), every(two), every(three))
         return [event for events in rest for event in events]
 
-    events = asyncio.run(asked())
+    events = run(asked())
     assert sum(isinstance(event, Answer) for event in events) == 3
     assert model.most == 1
 
@@ -158,7 +159,7 @@ def test_who_stops_listening_lets_the_next_one_in(desk: Desk, model: Gated) -> N
         model.gate.set()
         return await first(two, Answer)
 
-    assert not asyncio.run(asked()).refused
+    assert not run(asked()).refused
 
 
 def test_a_stop_is_obeyed_while_the_model_is_busy(desk: Desk, model: Gated) -> None:
@@ -171,15 +172,15 @@ def test_a_stop_is_obeyed_while_the_model_is_busy(desk: Desk, model: Gated) -> N
         assert not [event async for event in events if isinstance(event, Answer)]
         return time.monotonic() - begun
 
-    assert asyncio.run(asked()) < 1
+    assert run(asked()) < 1
     model.gate.set()
 
 
 def test_a_mistake_comes_as_the_error_that_it_is(desk: Desk) -> None:
     with pytest.raises(UsageError, match="empty"):
-        asyncio.run(every(desk.ask("  ", Choice())))
+        run(every(desk.ask("  ", Choice())))
     with pytest.raises(UsageError, match="No indexed paper"):
-        asyncio.run(every(desk.ask(PDS, Choice(Filters(("ffff",))))))
+        run(every(desk.ask(PDS, Choice(Filters(("ffff",))))))
 
 
 def test_what_nobody_foresaw_is_logged_and_said_in_a_sentence(
@@ -190,12 +191,12 @@ def test_what_nobody_foresaw_is_logged_and_said_in_a_sentence(
 
     model.stream = breaks  # type: ignore[method-assign]
     with pytest.raises(RagError) as raised:
-        asyncio.run(every(desk.ask(PDS, Choice())))
+        run(every(desk.ask(PDS, Choice())))
     assert "secret" not in str(raised.value)
     assert "ZeroDivisionError" in caplog.text
     model.gate.set()
     del model.stream
-    assert asyncio.run(first(desk.ask(PDS, Choice()), Answer))  # the place is free again
+    assert run(first(desk.ask(PDS, Choice()), Answer))  # the place is free again
 
 
 def test_a_full_desk_says_that_it_is_busy(extractive: Assistant, model: Gated) -> None:
@@ -209,7 +210,7 @@ def test_a_full_desk_says_that_it_is_busy(extractive: Assistant, model: Gated) -
             await every(desk.ask(PDS, Choice()))
         await one.aclose()
 
-    asyncio.run(asked())
+    run(asked())
     model.gate.set()
 
 
@@ -220,7 +221,7 @@ def test_questions_that_need_no_model_never_wait(desk: Desk, model: Gated) -> No
         await one.aclose()
         return answer
 
-    assert asyncio.run(asked()).mode == "extractive"
+    assert run(asked()).mode == "extractive"
     model.gate.set()
 
 
@@ -233,7 +234,7 @@ def test_a_choice_changes_what_it_names_and_no_more(desk: Desk) -> None:
 
 
 def test_work_with_the_model_waits_for_its_turn(desk: Desk) -> None:
-    assert asyncio.run(desk.with_model(lambda assistant: len(assistant.papers))) == 255
+    assert run(desk.with_model(lambda assistant: len(assistant.papers))) == 255
 
 
 def test_a_change_reports_itself_and_ends_with_what_it_made(desk: Desk) -> None:
@@ -242,7 +243,7 @@ def test_a_change_reports_itself_and_ends_with_what_it_made(desk: Desk) -> None:
         return "made"
 
     before = desk.assistant
-    events = asyncio.run(every(desk.change(work)))
+    events = run(every(desk.change(work)))
     assert events[0] == Doing("Indexing", 0.75)
     assert events[-1] == Made("made")
     assert desk.assistant is not before
@@ -256,7 +257,7 @@ def test_a_change_that_fails_leaves_what_was_there(desk: Desk) -> None:
 
     before = desk.assistant
     with pytest.raises(UsageError):
-        asyncio.run(every(desk.change(fails)))
+        run(every(desk.change(fails)))
     assert desk.assistant is before
 
 

@@ -1,4 +1,3 @@
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,6 +9,7 @@ from mcp.client.streamable_http import streamablehttp_client
 
 from rag.assistant import Assistant
 from rag.resources import load_page
+from tests.loops import run
 from tests.says import Says
 
 app = load_page()
@@ -107,7 +107,7 @@ def test_the_same_are_tools_for_agents(address: str) -> None:
             tools = {tool.name: tool for tool in (await session.list_tools()).tools}
             return tools, await session.call_tool("ask", {"question": "What does PDS do?"})
 
-    tools, result = asyncio.run(used())
+    tools, result = run(used())
     assert set(tools) == {"ask", "search", "check", "papers"}
     assert "backed by exact quotes" in tools["ask"].description
     known = tools["search"].inputSchema["properties"]
