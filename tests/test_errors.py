@@ -15,6 +15,7 @@ def test_scripts_can_tell_every_error_by_its_code():
         "ModelUnavailable": "model_unavailable",
         "HashMismatch": "hash_mismatch",
         "StorageError": "storage",
+        "Busy": "busy",
         "SettingsError": "settings",
     }
 
