@@ -128,8 +128,7 @@ def conversation(exchanges: Sequence[Exchange], ratings: Mapping[str, Rating], *
 
 def alone(exchange: Exchange) -> str:
     """An exchange that belongs to no conversation."""
-    body = answered(exchange.key, exchange.answer) if exchange.answer else notice(exchange.failure)
-    return f'<article class="pt-exchange" data-status="{_spoken(exchange)}">{_asked(exchange)}{body}</article>'
+    return f'<article class="pt-exchange" data-status="{_spoken(exchange)}">{_told(exchange)}</article>'
 
 
 def underway(exchange: Exchange) -> str:
@@ -163,12 +162,17 @@ def answered(key: str, answer: Answer) -> str:
 
 
 def _article(number: int, exchange: Exchange, rating: Rating | None, *, again: bool) -> str:
-    body = answered(exchange.key, exchange.answer) if exchange.answer else notice(exchange.failure)
     return (
         f'<article class="pt-exchange" aria-label="Question {number}" data-status="{_spoken(exchange)}">'
-        f"{_asked(exchange)}{body}"
+        f"{_told(exchange)}"
         f'<div class="pt-tools">{_tools(exchange, rating, again=again)}{_made(exchange.answer)}</div></article>'
     )
+
+
+def _told(exchange: Exchange) -> str:
+    """The question, and what became of it."""
+    body = answered(exchange.key, exchange.answer) if exchange.answer else notice(exchange.failure)
+    return _asked(exchange) + body
 
 
 def _asked(exchange: Exchange) -> str:

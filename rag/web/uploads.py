@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
 import re
 import shutil
@@ -132,9 +133,9 @@ class Shelf:
     def _place(self, reading: Reading) -> Path:
         """Where a file is kept: under its name, or with a number behind it where another has that name."""
         first = self._folder / _name(reading.name)
-        for number in range(2, 1000):
-            place = first if number == 2 else first.with_stem(f"{first.stem} ({number - 2})")
-            if not place.exists() or place.read_bytes() == reading.path.read_bytes():
+        for number in range(998):
+            place = first.with_stem(f"{first.stem} ({number})") if number else first
+            if not place.exists() or filecmp.cmp(place, reading.path, shallow=False):
                 return place
         raise UsageError(f"Too many files are called {reading.name!r}: rename it.")
 
