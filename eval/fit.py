@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
 from rag.assistant import Assistant
+from rag.engine.network import Shape
+from rag.errors import UsageError
 from rag.probe import Probe, probe_file, save_probes
 from rag.prompts import Prompt
 from rag.reading import Text
@@ -197,7 +199,10 @@ def main() -> None:
     """Fit both probes for the model that is set, and write them where the package looks for them."""
     assistant = Assistant(load_settings())
     model = assistant.model
-    layer = round(LAYER * model.model.config.num_hidden_layers)
+    shape = Shape.of(Path(model.weights.source))
+    if shape is None:
+        raise UsageError(f"{model.weights.name} is no model that probes can be fitted for: name another as RAG_MODEL.")
+    layer = round(LAYER * shape.layers)
     probes = {}
     for name, examples in (("states", claims()), ("answers", questions(assistant))):
         prompt = Prompt.load(name)

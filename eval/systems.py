@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import cached_property
 from typing import Protocol
 
@@ -154,11 +153,11 @@ class NoPapers:
 
     def __call__(self, question: Question) -> AnswerRecord:
         model = self._load()
-        brief = replace(model, generation=model.generation.model_copy(update={"max_tokens": _FROM_MEMORY_TOKENS}))
         begun = time.perf_counter()
         first: float | None = None
         answer = ""
-        for piece in brief.stream([{"role": "user", "content": f"{_FROM_MEMORY}\n\nQuestion: {question.question}"}]):
+        asked = [{"role": "user", "content": f"{_FROM_MEMORY}\n\nQuestion: {question.question}"}]
+        for piece in model.stream(asked, max_tokens=_FROM_MEMORY_TOKENS):
             first = first or time.perf_counter()
             answer += piece
         end = time.perf_counter()

@@ -11,13 +11,14 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from rag.answers import Dropped, RefusalReason
+from rag.chat import Message
 from rag.checking import Checker
 from rag.embedding import Embedder
 from rag.events import Drafting, Working
 from rag.evidence import Evidence, Quote
 from rag.generation import tidy
 from rag.grounding import Grounded, ground
-from rag.llm import LanguageModel, Message
+from rag.llm import LanguageModel
 from rag.names import NameTable
 from rag.papers import Paper
 from rag.prompts import Prompt

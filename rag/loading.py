@@ -7,7 +7,7 @@ import time
 
 from rag.entailment import Entailment
 from rag.errors import ModelUnavailable
-from rag.llm import LanguageModel
+from rag.llm import LanguageModel, load_model
 from rag.models import ModelStore
 from rag.progress import Progress
 from rag.settings import Generation, Settings
@@ -44,7 +44,7 @@ class LoadedModels:
                 self._model = None  # makes room
                 try:
                     weights = ModelStore.of(settings).resolve(settings.model, progress)
-                    made = LanguageModel.load(
+                    made = load_model(
                         weights,
                         settings.generation,
                         hub_cache=settings.models_dir,

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from rag.llm import LanguageModel, Message
+from rag.chat import Message
+from rag.llm import LanguageModel
 from rag.papers import Paper
 from rag.probe import Probe, load_probes
 from rag.prompts import Prompt

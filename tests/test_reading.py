@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from rag.assistant import Assistant
-from rag.llm import LanguageModel
+from rag.llm import load_model
 from rag.models import ModelStore
 from rag.prompts import Prompt
 from rag.reading import Belief, Reader, Text
@@ -32,7 +32,7 @@ def test_two_papers_are_read_as_one_text() -> None:
 
 def test_a_tiny_random_model_is_read_too(tiny_model: Path) -> None:
     weights = ModelStore(tiny_model.parent, offline=True).resolve(str(tiny_model))
-    reader = Reader(LanguageModel.load(weights, Generation(), offline=True), *PROMPTS)
+    reader = Reader(load_model(weights, Generation(), offline=True), *PROMPTS)
     for belief in reader.beliefs([("Zorb is free.", ZORB), ("Zorb is costly, very.", ZORB)]):
         assert 0 <= belief.stated <= 1
 
