@@ -14,14 +14,14 @@ import typer
 
 import rag
 from rag.cli_eval import app as eval_app
-from rag.cli_shared import examples, opened, terminal
+from rag.cli_shared import examples, load_settings, opened, terminal
 from rag.errors import ModelUnavailable, RagError, UsageError
-from rag.settings import Mode, load_settings
 from rag.terminal import ClosedPipe
 
 if TYPE_CHECKING:
     from rag.assistant import Assistant
     from rag.filters import Filters
+    from rag.settings import Mode
 
 REFUSED = 3
 INTERRUPTED = 130
