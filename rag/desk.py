@@ -178,13 +178,18 @@ class Desk:
         """Take up what another process has made of the index. Until that is whole, the one before is searched."""
         with self._following:
             settings = self._assistant.settings
-            if _stamp(settings) == self._seen:
+            now = _stamp(settings)
+            if now == self._seen:
                 return
             try:
-                PaperIndex.open(settings).close()
+                with contextlib.closing(PaperIndex.open(settings)) as index:
+                    same = index.sha256 == self._assistant.index.sha256
             except IndexMissing:
                 return
-            self._take(self._assistant.reopening(progress))
+            if same:  # Chroma tidies up behind readers too
+                self._seen = now
+            else:
+                self._take(self._assistant.reopening(progress))
 
     def _turn(self, job: Job) -> bool:
         return self._line.wait(job, job.stop.is_set, lambda before: job.tell(Waiting(before)))

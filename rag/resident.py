@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from rag.settings import Settings
 
 HOST = "127.0.0.1"
+_OF_A_QUESTION = {"model", "mode"}
+_FOLDERS = {"home", "data_dir", "cache_dir", "corpus", "weights_dir"}
 
 
 @dataclass(frozen=True)
@@ -65,12 +67,9 @@ def fingerprint(settings: Settings) -> str:
 
     All but model and mode, which come with each question.
     """
-    told = settings.model_dump(mode="json", exclude={"model", "mode"})
-    told["places"] = [
-        str(Path(value).expanduser().absolute())
-        for value in (settings.index_dir, settings.models_dir, settings.corpus, settings.weights_dir)
-        if value is not None
-    ]
+    told = settings.model_dump(mode="json", exclude=_OF_A_QUESTION | _FOLDERS)
+    places = (settings.index_dir, settings.models_dir, settings.corpus, settings.weights_dir)
+    told["places"] = [str(place and place.expanduser().absolute()) for place in places]
     # A model may be named by a folder as well, which is another one elsewhere.
     told["folders"] = [
         str(Path(name).absolute()) for name in (settings.model, settings.grounding.checker) if name and _is_folder(name)
