@@ -43,12 +43,12 @@ class Place:
     def of(cls, settings: Settings) -> Place | None:
         """What is written for a data folder; None if nothing is, or its process has gone without taking it away."""
         try:
-            written = json.loads(settings.server_file.read_text(encoding="utf-8"))
-            place = cls(**written)
+            place = cls(**json.loads(settings.server_file.read_text(encoding="utf-8")))
             os.kill(place.pid, 0)
+            is_one = isinstance(place.port, int) and isinstance(place.key, str)
         except (OSError, ValueError, TypeError, OverflowError):
             return None
-        return place
+        return place if is_one else None
 
     def write(self, file: Path) -> None:
         """Let clients find it. :raises StorageError: if it can't be written."""

@@ -26,8 +26,8 @@ from rag.filters import Filters
 
 SHORT, FOR_EVER = 5, 0
 """Seconds that the other side has to show that it knows the key; then an answer may take its time."""
-MOST_BYTES = 1 << 20
-"""A request that is longer is none: eight earlier turns and a question have room in a tenth of it."""
+MOST_BYTES = 1 << 22
+"""A request that is longer is none: all that a command line and eight earlier turns can hold is shorter."""
 
 Told = Working | Waiting | Doing | Notice | Drafting | Answer
 _DATACLASSES: dict[str, Callable[..., Any]] = {
