@@ -381,7 +381,9 @@ def serve(model: Model = None) -> int:
         with open_door(Desk(assistant)), _until_stopped():
             terminal.note("Ready: `rag ask` is answered from here. Ctrl-C stops it.")
             threading.Event().wait()
-    return 0
+        terminal.done()
+        # A question may be under way in torch, which aborts with a message if Python is taken down around it.
+        os._exit(0)
 
 
 @contextmanager
