@@ -70,16 +70,17 @@ def fingerprint(settings: Settings) -> str:
     told = settings.model_dump(mode="json", exclude=_OF_A_QUESTION | _FOLDERS)
     places = (settings.index_dir, settings.models_dir, settings.corpus, settings.weights_dir)
     told["places"] = [str(place and place.expanduser().absolute()) for place in places]
-    # A model may be named by a folder as well, which is another one elsewhere.
+    # Models may be named by relative folders too, which are others elsewhere.
     told["folders"] = [
-        str(Path(name).absolute()) for name in (settings.model, settings.grounding.checker) if name and _is_folder(name)
+        str(Path(name).absolute()) for name in (settings.model, settings.grounding.checker) if name and _is_here(name)
     ]
     return hashlib.sha256(json.dumps([told, _code()], sort_keys=True).encode()).hexdigest()
 
 
-def _is_folder(name: str) -> bool:
+def _is_here(name: str) -> bool:
+    """Whether it is a folder only as seen from where we are."""
     with contextlib.suppress(OSError, ValueError):
-        return Path(name).is_dir()
+        return not Path(name).expanduser().is_absolute() and Path(name).is_dir()
     return False
 
 
