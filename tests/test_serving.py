@@ -307,8 +307,8 @@ def test_a_request_that_is_none_ends_only_its_own_connection(
         socket.create_connection(("127.0.0.1", place.port)) as connected,
         wire.authenticated(connected, place.key, server=False) as connection,
     ):
-        connection.send_bytes(said)
         with pytest.raises((EOFError, ConnectionError)):
+            connection.send_bytes(said)
             connection.recv_bytes()
     assert served("ask", CAPITAL).status == 3
 
