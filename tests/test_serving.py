@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -307,8 +307,9 @@ def test_a_request_that_is_none_ends_only_its_own_connection(
         socket.create_connection(("127.0.0.1", place.port)) as connected,
         wire.authenticated(connected, place.key, server=False) as connection,
     ):
-        with pytest.raises((EOFError, ConnectionError)):
+        with suppress(ConnectionError):  # cut off in the middle, if it is too long
             connection.send_bytes(said)
+        with pytest.raises((EOFError, ConnectionError)):
             connection.recv_bytes()
     assert served("ask", CAPITAL).status == 3
 
