@@ -16,13 +16,14 @@ from pydantic import ValidationError, validate_call
 
 from rag import web
 from rag.assistant import Assistant
+from rag.desk import Desk
 from rag.errors import RagError, UsageError
 from rag.progress import ANNOUNCEMENT, Progress, silent
+from rag.server import open_door
 from rag.settings import Settings
 from rag.web import abstract, html, uploads
 from rag.web.adding_tab import AddingTab
 from rag.web.chat_tab import ChatTab
-from rag.web.desk import Desk
 from rag.web.evaluation_tab import EvaluationTab
 from rag.web.exchange import Exchange
 from rag.web.papers_tab import PapersTab
@@ -40,9 +41,9 @@ _TO_THE_QUESTION = """() => {
 }"""
 
 
-def build(assistant: Assistant) -> gr.Blocks:
-    """The page around an assistant. What a visitor types and sees belongs to their session alone."""
-    desk, stops = Desk(assistant), Stops()
+def build(desk: Desk) -> gr.Blocks:
+    """The page around a desk. What a visitor types and sees belongs to their session alone."""
+    stops = Stops()
 
     def opened(event: gr.EventData, exchanges: list[Exchange], gold: list[Exchange]) -> str:
         return abstract.opened(desk.assistant.index.papers, [*exchanges, *gold], event._data)
@@ -97,12 +98,16 @@ def _told(tool: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def serve(settings: Settings, *, port: int | None = None, browser: bool = True, progress: Progress = silent) -> None:
-    """Show the page on 127.0.0.1 until it is interrupted. ``progress`` is told the address."""
+    """Show the page on 127.0.0.1 until it is interrupted, and let `rag ask` use what it has in memory meanwhile.
+
+    :param progress: is told the address.
+    """
     assistant = Assistant(settings, progress)
     with contextlib.suppress(RagError):  # what is wrong with the index is said when it is opened
         uploads.Shelf.of(settings).mend(assistant)
     progress(f"Opening the index of {len(assistant.papers)} papers")
-    page = build(assistant)
+    desk = Desk(assistant)
+    page = build(desk)
     try:
         address = launch(page, port=port, browser=browser)
     except OSError as error:
@@ -110,7 +115,10 @@ def serve(settings: Settings, *, port: int | None = None, browser: bool = True, 
             f"Port {port or 7860} is taken: name another, as in `rag chat --port {(port or 7860) + 1}`."
         ) from error
     progress(f"The chat page is at {address}", 0, ANNOUNCEMENT)
-    page.block_thread()
+    with contextlib.ExitStack() as door:
+        with contextlib.suppress(RagError):  # where `rag serve` runs already, the page is for itself
+            door.enter_context(open_door(desk))
+        page.block_thread()
 
 
 def launch(page: gr.Blocks, *, port: int | None = None, browser: bool = False) -> str:

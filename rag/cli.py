@@ -6,7 +6,8 @@ import io
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -14,14 +15,15 @@ import typer
 
 import rag
 from rag.cli_eval import app as eval_app
-from rag.cli_shared import examples, opened, terminal
+from rag.cli_shared import examples, load_settings, opened, terminal
 from rag.errors import ModelUnavailable, RagError, UsageError
-from rag.settings import Mode, load_settings
 from rag.terminal import ClosedPipe
 
 if TYPE_CHECKING:
     from rag.assistant import Assistant
+    from rag.conversation import Turn
     from rag.filters import Filters
+    from rag.settings import Mode, Settings
 
 REFUSED = 3
 INTERRUPTED = 130
@@ -101,24 +103,28 @@ def ask(
     """Answer a question; exit status 3 if the papers don't say."""
     settings = load_settings(model=model, mode=_mode(mode))
     filters = _filters(paper, author, since, until)
+    if not _is_batch(question, input_, output):
+        return _ask_one(settings, _given(question), filters, json_, continue_)
+    if continue_:
+        raise UsageError("--continue is for one question: leave it out, or leave out --input.")
     with opened(settings) as assistant:
-        if _is_batch(question, input_, output):
-            if continue_:
-                raise UsageError("--continue is for one question: leave it out, or leave out --input.")
-            return _batch(assistant, input_, output, _ask_line(assistant), "answers", filters)
-        return _ask_one(assistant, _given(question), filters, json_, continue_)
+        return _batch(assistant, input_, output, _ask_line(assistant), "answers", filters)
 
 
-def _ask_one(assistant: Assistant, question: str, filters: Filters, as_json: bool, continued: bool) -> int:
+def _ask_one(settings: Settings, question: str, filters: Filters, as_json: bool, continued: bool) -> int:
     from rag.answers import Answer
     from rag.conversation import Turn, remember, remembered
-    from rag.events import Drafting, Notice, Working
+    from rag.events import Doing, Drafting, Notice, Waiting, Working
 
-    conversation = assistant.settings.conversation_file
+    conversation = settings.conversation_file
     history = remembered(conversation) if continued else ()
-    for event in assistant.ask(question, filters, history=history):
+    for event in _told(settings, question, filters, history):
         if isinstance(event, Working):
             terminal.progress(event.stage)
+        elif isinstance(event, Waiting):
+            terminal.progress(f"Waiting: {event.before} before this question")
+        elif isinstance(event, Doing):
+            terminal.progress(event.task, event.share or 0, None if event.share is None else 1)
         elif isinstance(event, Notice):
             terminal.note(event.text)
         elif isinstance(event, Drafting):
@@ -129,6 +135,21 @@ def _ask_one(assistant: Assistant, question: str, filters: Filters, as_json: boo
             remember(conversation, [*history, Turn.of(event)])
             return REFUSED if event.refused else 0
     return 1
+
+
+def _told(settings: Settings, question: str, filters: Filters, history: Sequence[Turn]) -> Iterator[object]:
+    """The events of an answer: from the resident server if it would answer as we do, else from an assistant here."""
+    from rag.client import Gone, reached
+
+    with reached(settings) as server:
+        if server is not None:
+            try:
+                yield from server.ask(settings, question, filters, history)
+                return
+            except Gone:
+                terminal.note("The server has gone; the question is answered without it.")
+    with opened(settings) as assistant:
+        yield from assistant.ask(question, filters, history=history)
 
 
 @app.command(
@@ -334,6 +355,49 @@ def chat(
     terminal.note("Starting the chat page; Ctrl-C stops it.")
     load_page().serve(settings, port=port, browser=browser, progress=terminal.progress)
     return 0
+
+
+@app.command(epilog=examples("rag serve", "rag serve --model qwen2.5-coder-0.5b-instruct"))
+def serve(model: Model = None) -> int:
+    """Keep index and model in memory, so that `rag ask` need not load them; other processes of yours ask it."""
+    import threading
+
+    from rag.desk import Desk
+    from rag.errors import StorageError
+    from rag.server import open_door, refuse_a_second
+
+    settings = load_settings(model=model)
+    refuse_a_second(settings)  # before minutes of loading
+    with opened(settings) as assistant:
+        for note in assistant.told():
+            terminal.note(note)
+        if settings.mode != "extractive":
+            try:
+                _ = assistant.checker  # loads the language model too
+            except (ModelUnavailable, StorageError) as error:
+                if settings.mode == "generated":
+                    raise
+                terminal.note(str(error))
+        with open_door(Desk(assistant)), _until_stopped():
+            terminal.note("Ready: `rag ask` is answered from here. Ctrl-C stops it.")
+            threading.Event().wait()
+        terminal.done()
+        # A question may be under way in torch, which aborts with a message if Python is taken down around it.
+        os._exit(0)
+
+
+@contextmanager
+def _until_stopped() -> Iterator[None]:
+    """What runs until Ctrl-C or SIGTERM, either of which is how it should end."""
+    import signal
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 # What the commands share ---------------------------------------------------------------------------

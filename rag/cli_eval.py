@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from rag.cli_shared import examples, opened, terminal
+from rag.cli_shared import examples, load_settings, opened, terminal
 from rag.errors import UsageError
 from rag.resources import load_evaluation
-from rag.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
     from pydantic import BaseModel
+
+    from rag.settings import Settings
 
 LOST = 1
 _NEEDED = (

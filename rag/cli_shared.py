@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from rag.settings import Settings
 from rag.terminal import Terminal
 
 if TYPE_CHECKING:
     from rag.assistant import Assistant
+    from rag.settings import Settings
 
 terminal = Terminal()
+
+
+def load_settings(**flags: Any) -> Settings:
+    """:func:`rag.settings.load_settings`, imported when a command runs: a help page must not wait for pydantic."""
+    from rag.settings import load_settings
+
+    return load_settings(**flags)
 
 
 @contextmanager

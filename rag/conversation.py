@@ -8,12 +8,15 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rag.answers import Answer
 from rag.errors import StorageError
-from rag.llm import LanguageModel
-from rag.prompts import Prompt
 from rag.text import STOP_WORDS, words
+
+if TYPE_CHECKING:
+    from rag.answers import Answer
+    from rag.llm import LanguageModel
+    from rag.prompts import Prompt
 
 _LEANS = re.compile(
     r"^\W*(?:and|but|or|so|then|ok|okay|also|what about|how about|what else|why not)\b|"

@@ -10,9 +10,11 @@ from importlib.metadata import PackageNotFoundError, version
 
 import rag
 from rag.catalogue import CATALOGUE, EMBEDDER
+from rag.client import running
 from rag.errors import RagError
 from rag.index import PaperIndex
 from rag.models import ModelStore
+from rag.resident import fingerprint
 from rag.settings import Settings, settings_file
 
 _PACKAGES = ("torch", "transformers", "chromadb", "llama-index-core", "gradio")
@@ -37,6 +39,7 @@ def examine(settings: Settings) -> list[Finding]:
         *_models(settings),
         _disk(settings),
         _index(settings),
+        _server(settings),
     ]
 
 
@@ -92,3 +95,13 @@ def _index(settings: Settings) -> Finding:
     return Finding(
         True, f"index of {count} papers, hash {sha256[:12]}…, in {settings.index_dir}", 'rag ask "…" or rag chat'
     )
+
+
+def _server(settings: Settings) -> Finding:
+    place = running(settings)
+    if place is None:
+        return Finding(None, "no server is running: `rag ask` loads index and model itself", "rag serve")
+    if place.fingerprint != fingerprint(settings):
+        said = f"a server is running (process {place.pid}), with other settings or code: `rag ask` doesn't use it"
+        return Finding(None, said, "stop it, and rag serve")
+    return Finding(True, f"a server is running (process {place.pid}): `rag ask` is answered from there")

@@ -105,6 +105,11 @@ class Settings(BaseSettings):
         return self.index_dir.parent / "conversation.json"
 
     @property
+    def server_file(self) -> Path:
+        """Where a resident server says how it is reached, while there is one."""
+        return self.index_dir.parent / "server.json"
+
+    @property
     def models_dir(self) -> Path:
         """The folder of fetched and converted models, one subfolder each."""
         return _folder(self.cache_dir, self.home, "cache", platformdirs.user_cache_path(APP)) / "models"

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
-from rich.live import Live
-from rich.progress import BarColumn, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
-from rich.table import Table
-from rich.text import Text
 
 from rag.progress import ANNOUNCEMENT
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.live import Live
+    from rich.progress import Progress as Bars
+
     from rag.answers import Answer, CheckResult, Citation, SearchResult
     from rag.doctor import Finding
     from rag.papers import Paper
@@ -30,20 +28,32 @@ class ClosedPipe(Exception):
     """Whoever read the output has gone."""
 
 
-class _Out(Console):
-    def on_broken_pipe(self) -> None:
-        raise ClosedPipe
-
-
 class Terminal:
-    """Prints results and shows what is going on; at most one live display at a time."""
+    """Prints results and shows what is going on; at most one live display at a time.
+
+    Each kind of display is imported when it is first shown: a version or an error must not wait for progress bars.
+    """
 
     def __init__(self) -> None:
-        self._out = _Out(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
-        self._err = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
         self._bars: Bars | None = None
         self._live: Live | None = None
         self._task: tuple[str, Any] | None = None
+
+    @cached_property
+    def _out(self) -> Console:
+        from rich.console import Console
+
+        class Out(Console):
+            def on_broken_pipe(self) -> None:
+                raise ClosedPipe
+
+        return Out(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+
+    @cached_property
+    def _err(self) -> Console:
+        from rich.console import Console
+
+        return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
 
     # Standard error ----------------------------------------------------------------------------
 
@@ -59,16 +69,7 @@ class Terminal:
                 self._err.print(f"{task}…")
             return
         if self._bars is None:
-            self._bars = Bars(
-                SpinnerColumn(),
-                TextColumn("{task.description}"),
-                BarColumn(),
-                TaskProgressColumn(),
-                TimeRemainingColumn(),
-                console=self._err,
-                transient=True,
-                speed_estimate_period=_SPEED_SECONDS,
-            )
+            self._bars = _bars(self._err)
             self._bars.start()
         if self._task is None or self._task[0] != task:
             if self._task is not None:
@@ -80,7 +81,11 @@ class Terminal:
         """Show the draft as it grows, marked as one; it vanishes when the answer is there."""
         if not self._err.is_terminal:
             return
+        from rich.text import Text
+
         if self._live is None:
+            from rich.live import Live
+
             self.done()
             self._live = Live(console=self._err, transient=True, refresh_per_second=8)
             self._live.start()
@@ -105,6 +110,8 @@ class Terminal:
         self._err.print(text, style="yellow")
 
     def error(self, text: str) -> None:
+        from rich.text import Text
+
         self.done()
         self._err.print(Text.assemble(("Error: ", "bold red"), text))
 
@@ -118,6 +125,8 @@ class Terminal:
             raise ClosedPipe from None
 
     def answer(self, answer: Answer) -> None:
+        from rich.text import Text
+
         if answer.understood:
             self._out.print(Text(f"Understood as: {answer.understood}\n"), style="dim")
         self._out.print(Text(answer.answer))
@@ -133,6 +142,8 @@ class Terminal:
             self._citation([citation for citation in answer.citations if citation.n == n])
 
     def _citation(self, quotes: Sequence[Citation]) -> None:
+        from rich.text import Text
+
         from rag.answers import TITLE_FROM
         from rag.text import readable
 
@@ -151,6 +162,8 @@ class Terminal:
             self._out.print(Text(f"    “{readable(citation.quote)}”"))
 
     def checked(self, result: CheckResult) -> None:
+        from rich.text import Text
+
         from rag.text import readable
 
         words = {"stated": "Supported", "contradicted": "Contradicted", "not_stated": "Not stated"}
@@ -160,6 +173,8 @@ class Terminal:
         self._out.print(Text(f"    “{readable(result.quote)}”"))
 
     def passages(self, result: SearchResult) -> None:
+        from rich.text import Text
+
         from rag.text import readable
 
         shown: set[str] = set()
@@ -183,6 +198,8 @@ class Terminal:
             self._out.print("Nothing was found.")
 
     def papers(self, papers: Sequence[Paper]) -> None:
+        from rich.text import Text
+
         from rag.text import readable
 
         for paper in papers:
@@ -190,6 +207,8 @@ class Terminal:
         self._err.print(f"{len(papers)} papers", style="dim")
 
     def paper(self, paper: Paper) -> None:
+        from rich.text import Text
+
         from rag.text import readable
 
         authors = ", ".join(paper.authors) + ("" if paper.authors_complete else " et al.")
@@ -214,6 +233,8 @@ class Terminal:
         self._out.print(Text(f"\n{readable(paper.abstract)}"))
 
     def models(self, rows: Sequence[dict[str, Any]], folder: Path) -> None:
+        from rich.table import Table
+
         table = Table(box=None, pad_edge=False, header_style="dim")
         for heading in ("", "name", "fetch", "on disk", "licence", "cached", "what it does"):
             table.add_column(heading, no_wrap=heading != "what it does")
@@ -225,9 +246,26 @@ class Terminal:
         self._err.print(f"* is set as the model. They are kept in {folder}", style="dim")
 
     def findings(self, findings: Sequence[Finding]) -> None:
+        from rich.text import Text
+
         marks = {True: ("ok   ", "green"), False: ("wrong", "bold red"), None: ("     ", "dim")}
         for finding in findings:
             line = Text.assemble(marks[finding.ok], f"  {finding.what}")
             if finding.next:
                 line.append(f"\n         → {finding.next}", style="yellow")
             self._out.print(line)
+
+
+def _bars(console: Console) -> Bars:
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        speed_estimate_period=_SPEED_SECONDS,
+    )

@@ -13,6 +13,7 @@ MODULES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for pa
 # Telemetry and oneDNN are told what to do through the environment.
 READ_THE_ENVIRONMENT = {"rag/settings.py", "rag/__init__.py", "rag/processor.py"}
 COMMAND_LINE = {"rag/cli.py", "rag/cli_shared.py", "rag/cli_eval.py"}
+ENTRIES = COMMAND_LINE | {"rag/desk.py"}
 
 
 def is_of_the_page(name: str) -> bool:
@@ -50,7 +51,7 @@ def test_only_the_settings_read_the_environment(name: str) -> None:
 
 @pytest.mark.parametrize("name", MODULES)
 def test_only_the_entries_know_the_assistant(name: str) -> None:
-    assert ("rag.assistant" in imports(MODULES[name])) <= (name in COMMAND_LINE or is_of_the_page(name))
+    assert ("rag.assistant" in imports(MODULES[name])) <= (name in ENTRIES or is_of_the_page(name))
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -72,6 +73,18 @@ def test_the_command_starts_without_the_heavy_libraries() -> None:
     code = f"import sys, rag.cli; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_imports_nothing_that_only_a_command_needs(option: str) -> None:
+    heavy = ("numpy", "pydantic", "torch", "chromadb", "rich.progress", "asyncio")
+    code = f"""import atexit, sys
+from rag.cli import main
+atexit.register(lambda: print([m for m in {heavy} if m in sys.modules], file=sys.stderr))
+main()"""
+    done = subprocess.run([sys.executable, "-c", code, option], capture_output=True, text=True, check=True)
+    assert done.stdout
+    assert done.stderr.strip() == "[]"
 
 
 def test_nothing_in_code_or_prompts_names_a_paper_of_the_corpus() -> None:

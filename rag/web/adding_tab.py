@@ -9,10 +9,10 @@ from typing import Any
 import gradio as gr
 
 from rag.assistant import Assistant
+from rag.desk import Desk, Made
 from rag.errors import RagError
 from rag.index import IngestReport
 from rag.web import html, uploads
-from rag.web.desk import Desk, Made
 from rag.web.exchange import progress
 from rag.web.wiring import AT_ONCE, MANY, piece
 

@@ -8,6 +8,7 @@ from typing import Any
 import gradio as gr
 
 from rag.answers import Answer
+from rag.desk import Choice, Desk
 from rag.errors import RagError, StorageError
 from rag.export import as_bibtex, as_markdown
 from rag.filters import Filters
@@ -15,7 +16,6 @@ from rag.models import ModelStore, generators
 from rag.settings import Settings
 from rag.text import readable
 from rag.web import feedback, html
-from rag.web.desk import Choice, Desk
 from rag.web.examples import examples
 from rag.web.exchange import STOPPED, Exchange, Rating, conversation, place, turns, underway, welcome
 from rag.web.stops import Stops

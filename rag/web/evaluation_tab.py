@@ -8,9 +8,9 @@ from typing import Any
 import gradio as gr
 
 from rag.answers import Answer
+from rag.desk import Choice, Desk
 from rag.errors import RagError
 from rag.web import evaluation, html
-from rag.web.desk import Choice, Desk
 from rag.web.exchange import Exchange, alone, underway
 from rag.web.stops import Stops
 from rag.web.wiring import AT_ONCE, MANY, piece

@@ -9,9 +9,9 @@ from typing import Any
 import gradio as gr
 
 from rag.assistant import Assistant
+from rag.desk import Desk
 from rag.topics import Topics, topics_of
 from rag.web import html, table
-from rag.web.desk import Desk
 from rag.web.exchange import Exchange
 from rag.web.map import drawn
 from rag.web.wiring import AT_ONCE, PRIVATE, piece

@@ -7,9 +7,9 @@ from typing import Any
 
 from rag.answers import Answer
 from rag.assistant import Assistant
+from rag.desk import Choice, Desk
 from rag.filters import Filters
 from rag.web import table
-from rag.web.desk import Choice, Desk
 
 
 class Tools:

@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from rag.assistant import Assistant
+from rag.desk import Desk
 from rag.resources import load_page
 from rag.settings import Settings
 from rag.text import sentence_spans
@@ -86,7 +87,7 @@ def served(settings: Settings, model: Says | None) -> Iterator[str]:
     if model is not None:
         assistant.__dict__["model"] = model
     assistant.told()
-    blocks = app.build(assistant)
+    blocks = app.build(Desk(assistant))
     yield app.launch(blocks)
     blocks.close()
     assistant.close()

@@ -5,11 +5,11 @@ from hypothesis import given, settings
 
 from rag.answers import Answer, ModelUsed
 from rag.conversation import Turn
+from rag.desk import Made
 from rag.errors import Busy
 from rag.events import Doing, Drafting, Notice, Waiting, Working
 from rag.export import as_text
 from rag.retrieval import Found
-from rag.web.desk import Made
 from rag.web.exchange import Exchange, alone, answered, conversation, place, progress, turns, underway, welcome
 from tests.web.invented import a_paper, an_answer, citation, sentence
 from tests.web.markup import HOSTILE, TEXT, assert_only_text, assert_plain, lined, read

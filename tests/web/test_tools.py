@@ -8,6 +8,7 @@ from mcp import ClientSession
 from mcp.client.streamable_http import streamablehttp_client
 
 from rag.assistant import Assistant
+from rag.desk import Desk
 from rag.resources import load_page
 from tests.loops import run
 from tests.says import Says
@@ -22,7 +23,7 @@ def address(extractive: Assistant) -> Iterator[str]:
     """The real page, served on a free port of loopback."""
     assistant = Assistant(extractive.settings.model_copy(update={"mode": "auto"}))
     assistant.__dict__["model"] = Says(DRAFT)
-    blocks = app.build(assistant)
+    blocks = app.build(Desk(assistant))
     yield app.launch(blocks)
     blocks.close()
 

@@ -8,11 +8,11 @@ import pytest
 
 from rag.answers import Answer
 from rag.assistant import Assistant
+from rag.desk import Choice, Desk, Job, Line, Made
 from rag.errors import Busy, RagError, UsageError
 from rag.events import Doing, Drafting, Waiting, Working
 from rag.filters import Filters
 from rag.retrieval import Found
-from rag.web.desk import Choice, Desk, Job, Line, Made
 from tests.loops import run
 from tests.says import Says
 

@@ -7,6 +7,7 @@ does with the reply.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -15,9 +16,10 @@ from typing import Any, Generic, TypeVar
 
 from rag.assistant import NO_FILTERS, Assistant
 from rag.conversation import Turn
-from rag.errors import Busy, RagError
+from rag.errors import Busy, IndexMissing, RagError
 from rag.events import Doing, Waiting, Working
 from rag.filters import Filters
+from rag.index import PaperIndex
 from rag.progress import Progress
 from rag.settings import Settings
 
@@ -104,6 +106,8 @@ class Desk:
     def __init__(self, assistant: Assistant, line: Line | None = None):
         self._line = line or Line()
         self._assistant = assistant
+        self._following = threading.Lock()
+        self._seen = _stamp(assistant.settings)
 
     @property
     def assistant(self) -> Assistant:
@@ -119,6 +123,7 @@ class Desk:
         """
 
         def work(job: Job) -> None:
+            self._follow(job.progress)
             asked = self._for(choice, job.progress)
             waited = False
             for event in asked.ask(question, choice.filters, job.stop.is_set, history=history):
@@ -154,8 +159,7 @@ class Desk:
             if self._turn(job):
                 fresh = self._assistant.reopening(job.progress)
                 made = work(fresh)
-                fresh.told()  # opens it
-                self._assistant = fresh
+                self._take(fresh)
                 job.tell(Made(made))
 
         return self._served(changing)
@@ -164,6 +168,28 @@ class Desk:
 
     def _for(self, choice: Choice, progress: Progress) -> Assistant:
         return self._assistant.with_settings(choice.settings(self._assistant.settings), progress)
+
+    def _take(self, fresh: Assistant) -> None:
+        seen = _stamp(fresh.settings)
+        fresh.told()  # opens it
+        self._assistant, self._seen = fresh, seen
+
+    def _follow(self, progress: Progress) -> None:
+        """Take up what another process has made of the index. Until that is whole, the one before is searched."""
+        with self._following:
+            settings = self._assistant.settings
+            now = _stamp(settings)
+            if now == self._seen:
+                return
+            try:
+                with contextlib.closing(PaperIndex.open(settings)) as index:
+                    same = index.sha256 == self._assistant.index.sha256
+            except IndexMissing:
+                return
+            if same:  # Chroma tidies up behind readers too
+                self._seen = now
+            else:
+                self._take(self._assistant.reopening(progress))
 
     def _turn(self, job: Job) -> bool:
         return self._line.wait(job, job.stop.is_set, lambda before: job.tell(Waiting(before)))
@@ -212,6 +238,16 @@ class Desk:
                     return
         finally:
             job.stop.set()
+
+
+def _stamp(settings: Settings) -> set[tuple[str, int, int]]:
+    """What tells that the files of the index have changed."""
+    stamps = set()
+    for path in settings.index_dir.rglob("*"):
+        with contextlib.suppress(OSError):  # a file of a moment
+            about = path.stat()
+            stamps.add((str(path), about.st_ino, about.st_mtime_ns))
+    return stamps
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,124 @@
+"""What a client and the resident server say to each other: JSON on an authenticated connection over loopback.
+
+The client sends one :class:`Request`; the server sends the events of the answer, the last of which is the answer
+itself or an error. Nothing is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from multiprocessing import AuthenticationError
+from multiprocessing.connection import Connection, answer_challenge, deliver_challenge
+from typing import Any
+
+from rag import errors
+from rag.answers import Answer
+from rag.conversation import Turn
+from rag.errors import RagError
+from rag.events import Doing, Drafting, Notice, Waiting, Working
+from rag.filters import Filters
+
+SHORT, FOR_EVER = 5, 0
+"""Seconds that the other side has to show that it knows the key; then an answer may take its time."""
+MOST_BYTES = 1 << 22
+"""A request that is longer is none: all that a command line and eight earlier turns can hold is shorter."""
+
+Told = Working | Waiting | Doing | Notice | Drafting | Answer
+_DATACLASSES: dict[str, Callable[..., Any]] = {
+    kind.__name__: kind for kind in (Working, Waiting, Doing, Notice, Drafting)
+}
+
+
+class Broken(Exception):
+    """The other side has gone, doesn't know the key, or says what nobody can understand."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question, and all of the client's settings that may differ from the server's."""
+
+    question: str
+    model: str
+    mode: str
+    filters: Filters
+    history: tuple[Turn, ...]
+
+    def packed(self) -> bytes:
+        return _packed(asdict(self))
+
+    @classmethod
+    def read(cls, data: bytes) -> Request:
+        """:raises Broken: if it is none. :raises UsageError: for filters that can't be."""
+        with _understood():
+            given = json.loads(data)
+            for name in ("question", "model", "mode"):
+                if not isinstance(given[name], str):
+                    raise TypeError(name)
+            given["filters"]["papers"] = tuple(given["filters"]["papers"])
+            given["filters"] = Filters(**given["filters"])
+            given["history"] = tuple(Turn(**turn) for turn in given["history"])
+            return cls(**given)
+
+
+def packed(told: Told | RagError) -> bytes:
+    """An event, the answer or an error as it travels."""
+    if isinstance(told, RagError):
+        return _packed({"error": type(told).__name__, "message": str(told)})
+    fields = told.model_dump() if isinstance(told, Answer) else asdict(told)
+    return _packed({"event": type(told).__name__, "fields": fields})
+
+
+def read(data: bytes) -> Told:
+    """What was packed. :raises RagError: the error that was. :raises Broken: if it is neither."""
+    with _understood():
+        given = json.loads(data)
+        if "error" in given:
+            kind = getattr(errors, given["error"])
+            if not issubclass(kind, RagError):
+                raise TypeError(given["error"])
+            raise kind(given["message"])
+        if given["event"] == Answer.__name__:
+            return Answer.model_validate(given["fields"])
+        event: Told = _DATACLASSES[given["event"]](**given["fields"])
+        return event
+
+
+@contextmanager
+def authenticated(connected: socket.socket, key: str, *, server: bool) -> Iterator[Connection]:
+    """A connection whose other side knows the key, for as long as it is needed.
+
+    :raises Broken: if it doesn't show that in a short time.
+    """
+    steps = (deliver_challenge, answer_challenge) if server else (answer_challenge, deliver_challenge)
+    with Connection(os.dup(connected.fileno())) as connection:
+        try:
+            _wait_at_most(connected, SHORT)
+            for step in steps:
+                step(connection, key.encode())
+            _wait_at_most(connected, FOR_EVER)
+        except (OSError, EOFError, AuthenticationError, AssertionError) as error:
+            raise Broken(f"not authenticated: {error}") from error
+        yield connection
+
+
+def _wait_at_most(connected: socket.socket, seconds: int) -> None:
+    """Let reading fail after that time, in the kernel: a socket's own timeout doesn't follow it into a Connection."""
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", seconds, 0))
+
+
+def _packed(value: Any) -> bytes:
+    return json.dumps(value).encode()  # ASCII: a lone surrogate in a question travels as it is
+
+
+@contextmanager
+def _understood() -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Broken(f"not understood: {error}") from error
