@@ -39,7 +39,7 @@ from .manifest import FILE, Manifest
 from .peers import Cold, Command, LlamaCpp, Plain, StarterPeer, System, Warm
 from .records import line_of, read_records, write_records, write_whole
 from .resume import tried
-from .run import sample
+from .run import check_whole, sample
 from .timing import Bench, Timed
 from .transformer import Transformer
 
@@ -217,6 +217,7 @@ def bench(assistant: Assistant, plan: Plan, folder: Path, given: Path | None, pr
 
     :param given: the GGUF file for llama.cpp. :raises UsageError: if that is another model's.
     """
+    check_whole(assistant)
     gguf, why = same_weights(assistant.settings, given) if "llama.cpp" in plan.names else (None, "")
     unfinished = folder / _UNFINISHED
     manifest = _begun(unfinished, Manifest.now(assistant, "speed", plan.names, len(plan.questions)))

@@ -29,7 +29,6 @@ from .transformer import Transformer
 
 _REFUSED = 3
 _CONTEXT = 4096
-_LLAMA_THREADS = 2
 
 
 class System(Protocol):
@@ -172,11 +171,11 @@ class LlamaCpp:
 
     @cached_property
     def _llama(self) -> Any:
+        import torch
         from llama_cpp import Llama
 
-        return Llama(
-            str(self._gguf), n_ctx=_CONTEXT, n_threads=_LLAMA_THREADS, n_threads_batch=_LLAMA_THREADS, verbose=False
-        )
+        threads = torch.get_num_threads()  # as many as the others have
+        return Llama(str(self._gguf), n_ctx=_CONTEXT, n_threads=threads, n_threads_batch=threads, verbose=False)
 
     def __call__(self, question: Question) -> Timed:
         llama, encode = self._llama, self._transformer
