@@ -9,7 +9,7 @@ override Q := $(value Q)
 export Q
 
 .DELETE_ON_ERROR:
-.PHONY: help setup models ask chat eval eval-quick eval-retrieval test coverage lint clean
+.PHONY: help setup models ask chat eval eval-quick eval-retrieval bench test coverage lint clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -43,6 +43,9 @@ eval-quick: models ## Evaluate retrieval, some claims and 15 questions, and comp
 
 eval-retrieval: models ## Compare every way of searching that was considered (minutes)
 	@$(BIN)/rag eval retrieval
+
+bench: models ## Measure speed beside its peers (most of an hour); results in eval/speed/
+	@$(BIN)/python -m eval.bench $(ARGS)
 
 test: models ## Run all tests, with the real models
 	@$(BIN)/python -m pytest $(ARGS)

@@ -41,7 +41,7 @@ def record_each(
             for id_, row in rows:
                 progress(task, len(kept), len(rows))
                 if id_ not in kept:
-                    kept[id_] = _tried(id_, row, work, kind)
+                    kept[id_] = tried(id_, row, work, kind)
                     file.write(line_of(kept[id_]))
                     file.flush()
     except OSError as error:
@@ -52,7 +52,8 @@ def record_each(
     return [kept[id_] for id_, _ in rows]
 
 
-def _tried(id_: str, row: Row, work: Callable[[Row], R], kind: type[R]) -> R:
+def tried(id_: str, row: Row, work: Callable[[Row], R], kind: type[R]) -> R:
+    """What comes of one row, or its failure. :raises ModelUnavailable: or what else the next row would meet too."""
     try:
         return work(row)
     except _FATAL:

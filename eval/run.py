@@ -104,7 +104,7 @@ def run(
     :raises UsageError: if the folder's run was made with something else, or another process is at it.
     :raises ModelUnavailable: if there is no language model.
     """
-    _check_whole(assistant)
+    check_whole(assistant)
     manifest = Manifest.now(assistant, plan.set, plan.systems, plan.sampled)
     folder = folder or assistant.settings.eval_dir / manifest.name
     with _only_one(folder):
@@ -134,8 +134,11 @@ def clear(folder: Path) -> None:
     (folder / FILE).unlink(missing_ok=True)
 
 
-def _check_whole(assistant: Assistant) -> None:
-    """A run is only worth something over the papers that the gold is about, with everything at work."""
+def check_whole(assistant: Assistant) -> None:
+    """A run is only worth something over the papers that the gold is about, with everything at work.
+
+    :raises UsageError: if the index holds others, or lacks some. :raises ModelUnavailable: without the embedder.
+    """
     if assistant.embedder is None or not isinstance(assistant.index, PaperIndex):
         raise ModelUnavailable(" ".join(assistant.notices))
     indexed, known = assistant.index.papers.keys(), seed_papers().keys()

@@ -21,6 +21,7 @@ from rag.quiet import quiet_transformers
 
 from .data import Question
 from .records import AnswerRecord
+from .transformer import Transformer
 
 _NEW_TOKENS = 256
 _CONTEXT = 8192
@@ -31,8 +32,10 @@ class Starter:
 
     name = "starter"
 
-    def __init__(self, assistant: Assistant):
+    def __init__(self, assistant: Assistant, transformer: Transformer | None = None):
+        """:param transformer: the model to write with, where others hold it too."""
         self._assistant = assistant
+        self._transformer = transformer or Transformer(assistant.settings)
 
     @cached_property
     def _engine(self) -> Any:
@@ -52,13 +55,13 @@ class Starter:
                 model_name=str(ModelStore.of(settings).pull(CATALOGUE[EMBEDDER])), device="cpu"
             )
         index = VectorStoreIndex.from_documents(documents, storage_context=storage, embed_model=embedder)
-        model = self._assistant.model
+        model, tokenizer = self._transformer.model, self._transformer.tokenizer
         llm = HuggingFaceLLM(
-            model=model.model,
-            tokenizer=model.tokenizer,
+            model=model,
+            tokenizer=tokenizer,
             context_window=_CONTEXT,
             max_new_tokens=_NEW_TOKENS,
-            generate_kwargs={"do_sample": False, "pad_token_id": model.tokenizer.pad_token_id},
+            generate_kwargs={"do_sample": False, "pad_token_id": tokenizer.pad_token_id},
         )
         return index.as_query_engine(llm=llm)
 
