@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from rag import minilm
 from rag.catalogue import CATALOGUE, EMBEDDER
-from rag.minilm import DIMENSIONS, Ids, Network, NumpyMiniLM, mapped
+from rag.minilm import Ids, Network, NumpyMiniLM, mapped
 from rag.models import ModelStore
 from rag.progress import Progress, silent
 from rag.text import STOP_WORDS
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 Vectors = NDArray[np.float32]
+
+DIMENSIONS = minilm.DIMENSIONS
 
 _MOST_PIECES = 256
 
@@ -42,7 +45,7 @@ class Tokens:
 class Embedder:
     """Turns text into unit vectors. ``name`` and ``sha256`` say with which weights, ``folder`` where they are.
 
-    As it is loaded it is exact and starts at once: for questions. :meth:`in_bulk` gives the one for whole corpora.
+    As it is loaded it starts at once: for questions. :meth:`in_bulk` gives the one for whole corpora.
     """
 
     name: str
@@ -57,7 +60,7 @@ class Embedder:
         return cls(spec.name, spec.sha256, store.pull(spec, progress))
 
     def in_bulk(self) -> Embedder:
-        """The same for many texts: several times faster once torch is there; cosines with the exact ones above 0.999."""
+        """The same vectors for many texts: several times faster, once torch is there."""
         return replace(self, bulk=True)
 
     def __call__(self, texts: Sequence[str]) -> Vectors:

@@ -21,7 +21,7 @@ Ids = NDArray[np.int32]
 
 DIMENSIONS, HEADS, LAYERS = 384, 12, 6
 EPSILON = 1e-12  # of the layer norms
-# erf(x) = 1 - (a1 t + ... + a5 t^5) exp(-x²) with t = 1 / (1 + p x): Abramowitz and Stegun, 7.1.26; off by 1.5e-7 at most.
+# erf(x) = 1 - (a1 t + ... + a5 t^5) exp(-x²), t = 1 / (1 + p x): Abramowitz and Stegun, 7.1.26; off by 1.5e-7 at most.
 _ERF, _ERF_P = (1.061405429, -1.453152027, 1.421413741, -0.284496736, 0.254829592), 0.3275911
 
 
@@ -65,7 +65,9 @@ class NumpyMiniLM:
             )
             parts = zip(*(np.split(part, ends[:-1]) for part in (queries, keys, values)), strict=True)
             attended = np.concatenate([_attention(*part) for part in parts])
-            states = self._norm(f"{at}attention.output.", self._linear(f"{at}attention.output.dense", attended) + states)
+            states = self._norm(
+                f"{at}attention.output.", self._linear(f"{at}attention.output.dense", attended) + states
+            )
             wide = _gelu(self._linear(f"{at}intermediate.dense", states))
             states = self._norm(f"{at}output.", self._linear(f"{at}output.dense", wide) + states)
         return np.split(states, ends[:-1])

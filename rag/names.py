@@ -14,7 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from pathlib import Path
 
@@ -131,14 +131,16 @@ class NameTable:
         own: defaultdict[str, list[str]] = defaultdict(list)
         other: defaultdict[str, list[str]] = defaultdict(list)
         common: set[str] = set()
+        keys = cache(key)  # most words come again
         for paper in papers:
             for names, holders in ((own_names(paper), own), (mentioned_names(paper), other)):
                 for name in sorted(names):
-                    if len(key(name)) > 1 and not key(name).isdigit() and paper.paper_id not in holders[key(name)]:
-                        written.setdefault(key(name), name)
-                        holders[key(name)].append(paper.paper_id)
+                    at = keys(name)
+                    if len(at) > 1 and not at.isdigit() and paper.paper_id not in holders[at][-1:]:
+                        written.setdefault(at, name)
+                        holders[at].append(paper.paper_id)
             lower = (token for token in _TOKEN.findall(readable(paper.abstract)) if token.islower())
-            common |= {key(word) for token in lower for word in (token, *token.split("-"))}
+            common |= {keys(word) for token in lower for word in (token, *token.split("-"))}
         owners = {name: tuple(own[name] or other[name]) for name in written}
         return cls(written, owners, frozenset(name for name in written if not own[name]), frozenset(common))
 
@@ -203,7 +205,10 @@ class NameTable:
         if len(asked) < 5 or all(key(token) in self.common or len(token) < 2 for token in span):
             return
         most = 1 if len(asked) < 8 else 2
-        for name, slips, _ in process.extract(asked, self._keys, scorer=OSA.distance, score_cutoff=most, limit=5):
+        near = [
+            name for length in range(len(asked) - most, len(asked) + most + 1) for name in self._keys.get(length, ())
+        ]
+        for name, slips, _ in process.extract(asked, near, scorer=OSA.distance, score_cutoff=most, limit=5):
             if len(name) > 3 and re.sub(r"\D", "", name) == re.sub(r"\D", "", asked):
                 yield name, (0.9 if len(asked) > 5 else 0.75) - 0.25 * slips
 
@@ -212,9 +217,13 @@ class NameTable:
         return {paper_id for owners in self.owners.values() for paper_id in owners}
 
     @cached_property
-    def _keys(self) -> list[str]:
-        """Names that a slip may lead to; a word that only stands with a capital somewhere is too near to others."""
-        return [name for name in self.owners if name not in self.mentioned or is_name(self.written[name])]
+    def _keys(self) -> dict[int, list[str]]:
+        """Names that a slip may lead to, by length; a word that only stands with a capital is too near to others."""
+        keys: defaultdict[int, list[str]] = defaultdict(list)
+        for name in self.owners:
+            if name not in self.mentioned or is_name(self.written[name]):
+                keys[len(name)].append(name)
+        return dict(keys)
 
     @cached_property
     def _parts(self) -> dict[str, list[str]]:
