@@ -184,9 +184,12 @@ class PaperIndex:
 
     def _drop_orphans(self, wanted: Iterable[str]) -> None:
         """Forget passages whose paper never came, because an ingest was stopped, or went before them."""
+        self._delete(sorted(self._begun() - set(wanted)))
+
+    def _begun(self) -> set[str]:
+        """The papers of which there is anything beside the paper itself."""
         metadatas = self._passages.get(include=["metadatas"])["metadatas"] or []
-        left = {str(metadata["paper_id"]) for metadata in metadatas} | {paper_id for paper_id, _ in self._kept.places()}
-        self._delete(sorted(left - set(wanted)))
+        return {str(metadata["paper_id"]) for metadata in metadatas} | {paper_id for paper_id, _ in self._kept.places()}
 
     def _write(self, papers: Sequence[Paper], embedder: Embedder) -> None:
         import numpy as np
@@ -283,9 +286,9 @@ def _bring_in_line(
         progress(task, 0, len(changed))
         done = 0
         embedder = embedder.in_bulk() if changed else embedder
+        there = stored.keys() | index._begun()  # passages of a paper that was stopped half-way are there without it
         for part in _parts(changed, _BATCH):
-            # Passages of a paper that was stopped half-way are there without it.
-            index._delete([paper.paper_id for paper in part])
+            index._delete([paper.paper_id for paper in part if paper.paper_id in there])
             index._write(part, embedder)
             done += len(part)
             progress(task, done, len(changed))
@@ -345,7 +348,8 @@ def _opened(settings: Settings) -> PaperIndex:
 def _open_to_write(folder: Path, settings: Settings) -> PaperIndex:
     client = _client(folder)
     # Passages first: an index is recognised by its papers.
-    configuration: Any = {"hnsw": {"space": "cosine"}}
+    # The graph that Chroma keeps for approximate searches is not asked here, so it is made as cheaply as can be.
+    configuration: Any = {"hnsw": {"space": "cosine", "ef_construction": 10, "max_neighbors": 4}}
     client.get_or_create_collection("passages", embedding_function=None, configuration=configuration)
     client.get_or_create_collection(
         "papers", embedding_function=None, configuration=configuration, metadata=_made_with(settings)

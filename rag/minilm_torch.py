@@ -7,6 +7,7 @@ either leave the vectors' cosines with the exact ones at 0.997 or, two for each 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -49,14 +50,27 @@ class TorchMiniLM:
         """As :class:`rag.minilm.Network` says."""
         import torch
 
-        by_length = sorted(range(len(texts)), key=lambda i: len(texts[i]))
+        parts = list(_parts(sorted(range(len(texts)), key=lambda i: len(texts[i])), texts))
         found: dict[int, Floats] = {}
-        with torch.inference_mode():
-            for part in _parts(by_length, texts):
-                ends = np.cumsum([len(texts[i]) for i in part])
-                states = self._states([texts[i] for i in part]).cpu().numpy()
-                found |= zip(part, np.split(states, ends[:-1]), strict=True)
+        threads = torch.get_num_threads()
+        # A part on each core: threads that share a product wait for each other at its end, long if a core is taken.
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(threads) as pool:
+                for part, read in zip(
+                    parts, pool.map(self._read, ([texts[i] for i in part] for part in parts)), strict=True
+                ):
+                    found |= zip(part, read, strict=True)
+        finally:
+            torch.set_num_threads(threads)
         return [found[i] for i in range(len(texts))]
+
+    def _read(self, texts: Sequence[Ids]) -> list[Floats]:
+        """As when called, for texts in order of their length."""
+        import torch
+
+        with torch.inference_mode():
+            return np.split(self._states(texts).cpu().numpy(), np.cumsum([len(ids) for ids in texts])[:-1])
 
     def _states(self, texts: Sequence[Ids]) -> torch.Tensor:
         """The last layer's vectors of texts in order of their length, one after the other; shape (pieces, 384)."""

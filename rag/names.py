@@ -14,7 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,6 +34,7 @@ _INTRODUCED = re.compile(
 )
 _CAPITALISED = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{2,}\w*(?![\w\-])")
 _HEAD_WORDS = 4
+_REMEMBERED = 1 << 15  # words, most of which come again and again
 _LONGEST = 4  # words of a question that are read as one name
 # How much is believed of a name that was found by a part of it, or written as a common word.
 _BY_PART, _AS_COMMON_WORD = 0.8, 0.25
@@ -42,11 +43,13 @@ _MENTIONED = 0.5
 _FEW_WORDS = 2
 
 
+@lru_cache(_REMEMBERED)
 def key(text: str) -> str:
     """A name's letters and digits, without case, accents, hyphens and space: "Foo-Net 2.1" is "foonet21"."""
     return "".join(re.findall(r"[^\W_]+", "".join(words(text))))
 
 
+@lru_cache(_REMEMBERED)
 def is_name(word: str) -> bool:
     """Whether a word is written like a name: a capital past the start of a part, or letters with digits."""
     inside = any(letter.isupper() for part in word.split("-") for letter in part[1:])
@@ -131,16 +134,15 @@ class NameTable:
         own: defaultdict[str, list[str]] = defaultdict(list)
         other: defaultdict[str, list[str]] = defaultdict(list)
         common: set[str] = set()
-        keys = cache(key)  # most words come again
         for paper in papers:
             for names, holders in ((own_names(paper), own), (mentioned_names(paper), other)):
                 for name in sorted(names):
-                    at = keys(name)
+                    at = key(name)
                     if len(at) > 1 and not at.isdigit() and paper.paper_id not in holders[at][-1:]:
                         written.setdefault(at, name)
                         holders[at].append(paper.paper_id)
             lower = (token for token in _TOKEN.findall(readable(paper.abstract)) if token.islower())
-            common |= {keys(word) for token in lower for word in (token, *token.split("-"))}
+            common |= {key(word) for token in lower for word in (token, *token.split("-"))}
         owners = {name: tuple(own[name] or other[name]) for name in written}
         return cls(written, owners, frozenset(name for name in written if not own[name]), frozenset(common))
 
