@@ -15,7 +15,7 @@ from rag.index import PaperIndex
 from rag.models import ModelStore
 from rag.settings import Settings, settings_file
 
-_PACKAGES = ("torch", "transformers", "chromadb", "llama-index-core", "gradio")
+_PACKAGES = ("torch", "transformers", "chromadb", "gradio")
 
 
 @dataclass(frozen=True)

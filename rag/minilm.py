@@ -10,11 +10,15 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from threadpoolctl import ThreadpoolController
 
 Floats = NDArray[np.float32]
 Ids = NDArray[np.int32]
@@ -56,6 +60,17 @@ class NumpyMiniLM:
 
     def __call__(self, texts: Sequence[Ids]) -> list[Floats]:
         """As :class:`Network` says."""
+        # Threads that share such small products wait longer for each other than they save.
+        with self._blas.limit(limits=1, user_api="blas"):
+            return self._read(texts)
+
+    @cached_property
+    def _blas(self) -> ThreadpoolController:
+        from threadpoolctl import ThreadpoolController
+
+        return ThreadpoolController()
+
+    def _read(self, texts: Sequence[Ids]) -> list[Floats]:
         ends = np.cumsum([len(ids) for ids in texts])
         states = self._embedded(texts)
         for layer in range(LAYERS):
