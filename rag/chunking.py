@@ -1,48 +1,26 @@
-"""Cutting abstracts into passages: a LlamaIndex node parser that keeps exact offsets."""
+"""Cutting abstracts into passages with exact offsets."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
-from llama_index.core.node_parser import NodeParser
-from llama_index.core.schema import BaseNode, Document, NodeRelationship, RelatedNodeInfo, TextNode
+from dataclasses import dataclass
 
 from rag.papers import Paper
 from rag.text import group, sentence_spans
 
 
-class PassageParser(NodeParser):
-    """Groups whole sentences into passages of about equal length, none longer than ``characters`` unless a sentence is.
+@dataclass(frozen=True)
+class StoredPassage:
+    """A passage as an index holds it: ``text == paper.abstract[start:end]``."""
 
-    A node's text is ``abstract[start:end]``; what is embedded is that text under the paper's title.
-    """
-
-    characters: int
-
-    def _parse_nodes(self, nodes: Sequence[BaseNode], show_progress: bool = False, **kwargs: Any) -> list[BaseNode]:
-        return [passage for node in nodes for passage in self._passages(node)]
-
-    def _passages(self, node: BaseNode) -> list[BaseNode]:
-        abstract = node.get_content()
-        return [
-            TextNode(
-                id_=f"{node.node_id}-{start}",
-                text=abstract[start:end],
-                start_char_idx=start,
-                end_char_idx=end,
-                metadata={**node.metadata, "start": start, "end": end},
-                excluded_embed_metadata_keys=["paper_id", "start", "end"],
-                metadata_template="{value}",
-                text_template="{metadata_str}\n{content}",
-                relationships={NodeRelationship.SOURCE: RelatedNodeInfo(node_id=node.node_id)},
-            )
-            for start, end in group(sentence_spans(abstract), self.characters)
-        ]
+    paper_id: str
+    start: int
+    end: int
+    text: str
 
 
-def as_document(paper: Paper) -> Document:
-    """A paper as LlamaIndex holds it."""
-    return Document(
-        text=paper.abstract, id_=paper.paper_id, metadata={"paper_id": paper.paper_id, "title": paper.title}
-    )
+def passages_of(paper: Paper, characters: int) -> list[StoredPassage]:
+    """Whole sentences in passages of about equal length, none longer than ``characters`` unless a sentence is."""
+    return [
+        StoredPassage(paper.paper_id, start, end, paper.abstract[start:end])
+        for start, end in group(sentence_spans(paper.abstract), characters)
+    ]

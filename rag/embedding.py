@@ -1,27 +1,31 @@
-"""Sentence and token embeddings through sentence-transformers."""
+"""Sentence and token embeddings by all-MiniLM-L6-v2: a few texts through numpy, whole corpora through torch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rag import minilm
 from rag.catalogue import CATALOGUE, EMBEDDER
+from rag.minilm import Ids, Network, NumpyMiniLM, mapped
 from rag.models import ModelStore
-from rag.processor import avoid_broken_amx
 from rag.progress import Progress, silent
 from rag.text import STOP_WORDS
 
 if TYPE_CHECKING:
-    from sentence_transformers import SentenceTransformer
+    from tokenizers import Tokenizer
 
 Vectors = NDArray[np.float32]
 
-DIMENSIONS = 384
+DIMENSIONS = minilm.DIMENSIONS
+
+_MOST_PIECES = 256
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Tokens:
     Its own marks, punctuation and words that say nothing are read but left out.
     """
 
-    ids: NDArray[np.int32]
+    ids: Ids
     """Places in the embedder's vocabulary, shape (n,)."""
     vectors: Vectors
     """Unit vectors, shape (n, 384)."""
@@ -39,59 +43,72 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Embedder:
-    """Turns text into unit vectors. ``name`` and ``sha256`` say with which weights."""
+    """Turns text into unit vectors. ``name`` and ``sha256`` say with which weights, ``folder`` where they are.
+
+    As it is loaded it starts at once: for questions. :meth:`in_bulk` gives the one for whole corpora.
+    """
 
     name: str
     sha256: str
-    model: SentenceTransformer
+    folder: Path
+    bulk: bool = False
 
     @classmethod
     def load(cls, store: ModelStore, progress: Progress = silent) -> Embedder:
         """The catalogue's embedder, fetched if need be. :raises ModelUnavailable: if it can't be had."""
         spec = CATALOGUE[EMBEDDER]
-        folder = store.pull(spec, progress)
-        progress(f"Loading {spec.name}")
-        from sentence_transformers import SentenceTransformer
+        return cls(spec.name, spec.sha256, store.pull(spec, progress))
 
-        from rag.quiet import quiet_transformers
-
-        avoid_broken_amx()
-        with quiet_transformers():
-            model = SentenceTransformer(str(folder), device="cpu")
-        return cls(spec.name, spec.sha256, model)
+    def in_bulk(self) -> Embedder:
+        """The same vectors for many texts: several times faster, once torch is there."""
+        return replace(self, bulk=True)
 
     def __call__(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors, shape (len(texts), 384). Text past 256 tokens is not seen."""
-        if not texts:
-            return np.zeros((0, DIMENSIONS), dtype=np.float32)
-        vectors = self.model.encode(list(texts), normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(vectors, dtype=np.float32)
+        """Unit vectors, shape (len(texts), 384). Text past 256 word pieces is not seen."""
+        return self._read(texts)[0]
 
     def with_tokens(self, texts: Sequence[str]) -> tuple[Vectors, list[Tokens]]:
         """The vectors of the texts, as when called, and those of their tokens, from one pass through the model."""
-        if not texts:
-            return self(texts), []
-        encoded: Any = self.model.encode(
-            list(texts), output_value=None, normalize_embeddings=True, show_progress_bar=False, convert_to_numpy=False
-        )
+        vectors, pieces, states = self._read(texts)
         tokens = []
-        for text in encoded:
-            # Vectors are cut to the text, ids are padded to the longest text of its batch.
-            vectors = unit(text["token_embeddings"].numpy())
-            ids = text["input_ids"].numpy()[: len(vectors)].astype(np.int32)
-            kept = np.array([self._says_something(id_) for id_ in ids.tolist()], dtype=bool)
-            tokens.append(Tokens(ids[kept], vectors[kept]))
-        return unit(np.stack([text["sentence_embedding"].numpy() for text in encoded])), tokens
+        for ids, read in zip(pieces, states, strict=True):
+            kept = self._telling[ids]
+            tokens.append(Tokens(ids[kept], unit(read[kept])))
+        return vectors, tokens
 
-    def _says_something(self, id_: int) -> bool:
-        piece = self._pieces[id_]
-        return piece.startswith("##") or (piece.isalnum() and piece not in STOP_WORDS)
+    def _read(self, texts: Sequence[str]) -> tuple[Vectors, list[Ids], list[Vectors]]:
+        if not texts:
+            return np.zeros((0, DIMENSIONS), dtype=np.float32), [], []
+        pieces = [np.array(read.ids, np.int32) for read in self._tokenizer.encode_batch(list(texts))]
+        states = self._network(pieces)
+        return unit(np.stack([read.mean(axis=0) for read in states])), pieces, states
 
     @cached_property
-    def _pieces(self) -> list[str]:
-        tokenizer = self.model.tokenizer
-        pieces: list[str] = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-        return pieces
+    def _network(self) -> Network:
+        weights = mapped(self.folder / CATALOGUE[EMBEDDER].weights)
+        if not self.bulk:
+            return NumpyMiniLM(weights)
+        from rag.minilm_torch import TorchMiniLM
+
+        return TorchMiniLM.of(weights)
+
+    @cached_property
+    def _tokenizer(self) -> Tokenizer:
+        from tokenizers import Tokenizer
+
+        tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.enable_truncation(_MOST_PIECES)
+        return tokenizer
+
+    @cached_property
+    def _telling(self) -> NDArray[np.bool_]:
+        """Whether each piece of the vocabulary says something."""
+        vocabulary = self._tokenizer.get_vocab()
+        telling = np.zeros(1 + max(vocabulary.values()), dtype=bool)
+        for piece, id_ in vocabulary.items():
+            telling[id_] = piece.startswith("##") or (piece.isalnum() and piece not in STOP_WORDS)
+        return telling
 
 
 def unit(vectors: NDArray[np.floating]) -> Vectors:

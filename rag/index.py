@@ -1,7 +1,7 @@
 """The index: papers and their passages in one persistent Chroma database, and what else is searched beside it.
 
 Two collections: ``papers`` (whole abstracts, with all that is known of a paper) and ``passages``
-(LlamaIndex nodes). A paper is written after its passages and their token vectors, so a paper that is
+(under their paper's title). A paper is written after its passages and their token vectors, so a paper that is
 there is complete, and an ingest that was stopped goes on where it stopped. What the index was made
 with is recorded in the ``papers`` collection. The lexical index is saved before the ingest is
 recorded as done, under the hash of what it was made of; another one is never used.
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from filelock import FileLock
 
 from rag.catalogue import CATALOGUE, EMBEDDER
+from rag.chunking import StoredPassage, passages_of
 from rag.embedding import DIMENSIONS, Embedder, Vectors
 from rag.errors import IndexMismatch, IndexMissing, IndexUnfinished, RagError, StorageError
 from rag.lexical import LexicalIndex
@@ -39,7 +40,7 @@ T = TypeVar("T")
 
 _SCHEMA = 2
 _LEXICAL = "lexical"
-_BATCH = 32
+_BATCH = 32  # papers; what they take in memory is their tokens' vectors, half a megabyte each
 _REBUILD = "`rag ingest --rebuild`"
 
 
@@ -56,16 +57,6 @@ class IngestReport:
     @property
     def changed(self) -> bool:
         return bool(self.added or self.replaced or self.removed)
-
-
-@dataclass(frozen=True)
-class StoredPassage:
-    """A passage as the index holds it: ``text == paper.abstract[start:end]``."""
-
-    paper_id: str
-    start: int
-    end: int
-    text: str
 
 
 class PaperIndex:
@@ -173,12 +164,6 @@ class PaperIndex:
         saved = LexicalIndex.load(self._folder / _LEXICAL, self.sha256)
         return saved or LexicalIndex.of(list(self.papers.values()))
 
-    @cached_property
-    def _store(self) -> Any:
-        from llama_index.vector_stores.chroma import ChromaVectorStore
-
-        return ChromaVectorStore(chroma_collection=self._passages)
-
     # Writing -----------------------------------------------------------------------------------
 
     def _digests(self) -> dict[str, str]:
@@ -199,26 +184,32 @@ class PaperIndex:
 
     def _drop_orphans(self, wanted: Iterable[str]) -> None:
         """Forget passages whose paper never came, because an ingest was stopped, or went before them."""
+        self._delete(sorted(self._begun() - set(wanted)))
+
+    def _begun(self) -> set[str]:
+        """The papers of which there is anything beside the paper itself."""
         metadatas = self._passages.get(include=["metadatas"])["metadatas"] or []
-        left = {str(metadata["paper_id"]) for metadata in metadatas} | {paper_id for paper_id, _ in self._kept.places()}
-        self._delete(sorted(left - set(wanted)))
+        return {str(metadata["paper_id"]) for metadata in metadatas} | {paper_id for paper_id, _ in self._kept.places()}
 
     def _write(self, papers: Sequence[Paper], embedder: Embedder) -> None:
         import numpy as np
-        from llama_index.core.schema import MetadataMode
 
-        from rag.chunking import PassageParser, as_document
-
-        parser = PassageParser(characters=self._settings.chunking.characters)
-        nodes = parser.get_nodes_from_documents([as_document(paper) for paper in papers])
-        vectors, tokens = embedder.with_tokens([node.get_content(MetadataMode.EMBED) for node in nodes])
-        for node, vector in zip(nodes, vectors, strict=True):
-            node.embedding = vector.tolist()
-        self._store.add(nodes)
+        passages = [passage for paper in papers for passage in passages_of(paper, self._settings.chunking.characters)]
+        titles = {paper.paper_id: paper.title for paper in papers}
+        vectors, tokens = embedder.with_tokens([f"{titles[passage.paper_id]}\n{passage.text}" for passage in passages])
+        for part in _parts(range(len(passages)), self._client.get_max_batch_size()):
+            self._passages.add(
+                ids=[f"{passages[i].paper_id}-{passages[i].start}" for i in part],
+                documents=[passages[i].text for i in part],
+                metadatas=[
+                    {"paper_id": passages[i].paper_id, "start": passages[i].start, "end": passages[i].end} for i in part
+                ],
+                embeddings=[vectors[i] for i in part],
+            )
         self._kept.write(
-            (node.metadata["paper_id"], node.metadata["start"], read) for node, read in zip(nodes, tokens, strict=True)
+            (passage.paper_id, passage.start, read) for passage, read in zip(passages, tokens, strict=True)
         )
-        owners = np.array([node.metadata["paper_id"] for node in nodes])
+        owners = np.array([passage.paper_id for passage in passages])
         self._papers.add(
             ids=[paper.paper_id for paper in papers],
             documents=[paper.abstract for paper in papers],
@@ -226,7 +217,7 @@ class PaperIndex:
                 {"paper": paper.model_dump_json(exclude={"abstract"}), "digest": paper.digest} for paper in papers
             ],
             # A paper stands at the middle of its passages.
-            embeddings=[vectors[owners == paper.paper_id].mean(axis=0).tolist() for paper in papers],
+            embeddings=[vectors[owners == paper.paper_id].mean(axis=0) for paper in papers],
         )
 
 
@@ -294,9 +285,10 @@ def _bring_in_line(
         task = f"Indexing {len(changed)} papers"
         progress(task, 0, len(changed))
         done = 0
+        embedder = embedder.in_bulk() if changed else embedder
+        there = stored.keys() | index._begun()  # passages of a paper that was stopped half-way are there without it
         for part in _parts(changed, _BATCH):
-            # Passages of a paper that was stopped half-way are there without it.
-            index._delete([paper.paper_id for paper in part])
+            index._delete([paper.paper_id for paper in part if paper.paper_id in there])
             index._write(part, embedder)
             done += len(part)
             progress(task, done, len(changed))
@@ -356,7 +348,8 @@ def _opened(settings: Settings) -> PaperIndex:
 def _open_to_write(folder: Path, settings: Settings) -> PaperIndex:
     client = _client(folder)
     # Passages first: an index is recognised by its papers.
-    configuration: Any = {"hnsw": {"space": "cosine"}}
+    # The graph that Chroma keeps for approximate searches is not asked here, so it is made as cheaply as can be.
+    configuration: Any = {"hnsw": {"space": "cosine", "ef_construction": 10, "max_neighbors": 4}}
     client.get_or_create_collection("passages", embedding_function=None, configuration=configuration)
     client.get_or_create_collection(
         "papers", embedding_function=None, configuration=configuration, metadata=_made_with(settings)

@@ -6,10 +6,9 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 
-from rag.index import StoredPassage
+from rag.chunking import StoredPassage, passages_of
 from rag.lexical import LexicalIndex
 from rag.papers import Paper
-from rag.text import group, sentence_spans
 
 
 class MemoryIndex:
@@ -28,11 +27,7 @@ class MemoryIndex:
     @cached_property
     def passages(self) -> list[StoredPassage]:
         """All passages, cut as the index cuts them."""
-        return [
-            StoredPassage(paper.paper_id, start, end, paper.abstract[start:end])
-            for paper in self.papers.values()
-            for start, end in group(sentence_spans(paper.abstract), self._characters)
-        ]
+        return [passage for paper in self.papers.values() for passage in passages_of(paper, self._characters)]
 
     @cached_property
     def lexical(self) -> LexicalIndex:

@@ -8,6 +8,9 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from rag.names import is_name
 from rag.papers import Paper, fold
 
@@ -61,8 +64,8 @@ class Wish:
     """One thing that a question asks of the record, and how sure it is that it asks that, in (0, 1]."""
 
     certainty: float
-    papers: frozenset[str]
-    """The papers whose record says so."""
+    places: NDArray[np.intp]
+    """Where the papers whose record says so stand among all, ascending."""
     telling: bool = True
     """Whether it shows that the question is about papers here; a year doesn't."""
 
@@ -73,22 +76,22 @@ class Records:
     def __init__(self, papers: Sequence[Paper], common: Collection[str]):
         """:param common: words of the papers' texts, which are no sign of a last name."""
         self._common = common
-        self._dates = {paper.paper_id: paper.date for paper in papers if paper.date}
-        self._by_category: defaultdict[str, set[str]] = defaultdict(set)
-        self._by_author: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
-        for paper in papers:
+        self._by_date: defaultdict[str, list[int]] = defaultdict(list)
+        self._by_category: defaultdict[str, list[int]] = defaultdict(list)
+        self._by_author: defaultdict[tuple[str, ...], list[int]] = defaultdict(list)
+        for place, paper in enumerate(papers):
+            if paper.date:
+                self._by_date[paper.date].append(place)
             if paper.category:
-                self._by_category[paper.category].add(paper.paper_id)
-            for author in paper.authors + paper.listed_on:
-                name = tuple(_WORD.findall(fold(author)))
-                for spelled in {name, name[::-1], (name[0][:1], name[-1]), name[-1:]} if len(name) > 1 else ():
-                    self._by_author[spelled].add(paper.paper_id)
+                self._by_category[paper.category].append(place)
+            for spelled in {spelled for author in paper.authors + paper.listed_on for spelled in _spellings(author)}:
+                self._by_author[spelled].append(place)
         self._longest = max(map(len, self._by_author), default=0)
 
     def wishes(self, question: str) -> list[Wish]:
         """What a question asks of the record, as far as any paper's record says so."""
         found = [*self._authors(question), *self._periods(question), *self._categories(question)]
-        return [wish for wish in found if wish.papers]
+        return [wish for wish in found if len(wish.places)]
 
     def _authors(self, question: str) -> Iterator[Wish]:
         written = _WORD.findall(question.replace("’", "'").replace("'s", " "))
@@ -111,14 +114,14 @@ class Records:
                     certainty = _LAST_NAME_ALONE
                 else:
                     continue
-                yield Wish(certainty, frozenset(theirs))
+                yield Wish(certainty, np.array(theirs, np.intp))
                 read |= set(place)
 
     def _periods(self, question: str) -> Iterator[Wish]:
         published = bool(_PUBLISHED.search(question))
         for match in _RANGE.finditer(question):
-            fits = {id_ for id_, date in self._dates.items() if match["first"] <= date[:4] <= match["last"]}
-            yield Wish(1.0 if published else _YEAR_ALONE, frozenset(fits), telling=False)
+            fits = self._dated({date for date in self._by_date if match["first"] <= date[:4] <= match["last"]})
+            yield Wish(1.0 if published else _YEAR_ALONE, fits, telling=False)
         for match in _WHEN.finditer(_RANGE.sub(" ", question)):
             before = match.string[: match.start("year")].split()
             bound = (match["bound"] or "in").strip().casefold()
@@ -128,14 +131,25 @@ class Records:
             month = match["number"] or (match["month"] and f"{_month(match['month']):02}")
             when = f"{match['year']}-{month}" if month else match["year"]
             # Compared at the coarser of the two: a paper of 2023 may be from May of it.
-            fits = {id_ for id_, date in self._dates.items() if _COMPARED[bound](date[: len(when)], when[: len(date)])}
+            compared = _COMPARED[bound]
+            fits = self._dated({date for date in self._by_date if compared(date[: len(when)], when[: len(date)])})
             sure = published or month or match["bound"] or len(_WORD.findall(question)) <= _FEW_WORDS
-            yield Wish(1.0 if sure else _YEAR_ALONE, frozenset(fits), telling=False)
+            yield Wish(1.0 if sure else _YEAR_ALONE, fits, telling=False)
 
     def _categories(self, question: str) -> Iterator[Wish]:
         named = [_CATEGORIES[match.group(1).casefold()] for match in _CATEGORY.finditer(question)]
         for code in [*_CODE.findall(question), *named]:
-            yield Wish(1.0, frozenset(self._by_category.get(code, ())))
+            yield Wish(1.0, np.array(self._by_category.get(code, ()), np.intp))
+
+    def _dated(self, dates: Collection[str]) -> NDArray[np.intp]:
+        """The places of papers with one of these dates, of which there are far fewer than papers."""
+        return np.sort(np.array([place for date in dates for place in self._by_date[date]], np.intp))
+
+
+def _spellings(author: str) -> set[tuple[str, ...]]:
+    """How an author may be called: in full either way round, by initial and last name, by the last name alone."""
+    name = tuple(_WORD.findall(fold(author)))
+    return {name, name[::-1], (name[0][:1], name[-1]), name[-1:]} if len(name) > 1 else set()
 
 
 def _month(written: str) -> int:

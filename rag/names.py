@@ -14,7 +14,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,6 +34,7 @@ _INTRODUCED = re.compile(
 )
 _CAPITALISED = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{2,}\w*(?![\w\-])")
 _HEAD_WORDS = 4
+_REMEMBERED = 1 << 15  # words, most of which come again and again
 _LONGEST = 4  # words of a question that are read as one name
 # How much is believed of a name that was found by a part of it, or written as a common word.
 _BY_PART, _AS_COMMON_WORD = 0.8, 0.25
@@ -42,11 +43,13 @@ _MENTIONED = 0.5
 _FEW_WORDS = 2
 
 
+@lru_cache(_REMEMBERED)
 def key(text: str) -> str:
     """A name's letters and digits, without case, accents, hyphens and space: "Foo-Net 2.1" is "foonet21"."""
     return "".join(re.findall(r"[^\W_]+", "".join(words(text))))
 
 
+@lru_cache(_REMEMBERED)
 def is_name(word: str) -> bool:
     """Whether a word is written like a name: a capital past the start of a part, or letters with digits."""
     inside = any(letter.isupper() for part in word.split("-") for letter in part[1:])
@@ -134,9 +137,10 @@ class NameTable:
         for paper in papers:
             for names, holders in ((own_names(paper), own), (mentioned_names(paper), other)):
                 for name in sorted(names):
-                    if len(key(name)) > 1 and not key(name).isdigit() and paper.paper_id not in holders[key(name)]:
-                        written.setdefault(key(name), name)
-                        holders[key(name)].append(paper.paper_id)
+                    at = key(name)
+                    if len(at) > 1 and not at.isdigit() and paper.paper_id not in holders[at][-1:]:
+                        written.setdefault(at, name)
+                        holders[at].append(paper.paper_id)
             lower = (token for token in _TOKEN.findall(readable(paper.abstract)) if token.islower())
             common |= {key(word) for token in lower for word in (token, *token.split("-"))}
         owners = {name: tuple(own[name] or other[name]) for name in written}
@@ -203,7 +207,10 @@ class NameTable:
         if len(asked) < 5 or all(key(token) in self.common or len(token) < 2 for token in span):
             return
         most = 1 if len(asked) < 8 else 2
-        for name, slips, _ in process.extract(asked, self._keys, scorer=OSA.distance, score_cutoff=most, limit=5):
+        near = [
+            name for length in range(len(asked) - most, len(asked) + most + 1) for name in self._keys.get(length, ())
+        ]
+        for name, slips, _ in process.extract(asked, near, scorer=OSA.distance, score_cutoff=most, limit=5):
             if len(name) > 3 and re.sub(r"\D", "", name) == re.sub(r"\D", "", asked):
                 yield name, (0.9 if len(asked) > 5 else 0.75) - 0.25 * slips
 
@@ -212,9 +219,13 @@ class NameTable:
         return {paper_id for owners in self.owners.values() for paper_id in owners}
 
     @cached_property
-    def _keys(self) -> list[str]:
-        """Names that a slip may lead to; a word that only stands with a capital somewhere is too near to others."""
-        return [name for name in self.owners if name not in self.mentioned or is_name(self.written[name])]
+    def _keys(self) -> dict[int, list[str]]:
+        """Names that a slip may lead to, by length; a word that only stands with a capital is too near to others."""
+        keys: defaultdict[int, list[str]] = defaultdict(list)
+        for name in self.owners:
+            if name not in self.mentioned or is_name(self.written[name]):
+                keys[len(name)].append(name)
+        return dict(keys)
 
     @cached_property
     def _parts(self) -> dict[str, list[str]]:

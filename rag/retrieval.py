@@ -21,7 +21,7 @@ from rag.index import PaperIndex
 from rag.memory_index import MemoryIndex
 from rag.papers import Paper
 from rag.settings import Retrieval
-from rag.signals import Comparer, Scores, Signals
+from rag.signals import Comparer, Scores, Signals, first
 
 
 @dataclass(frozen=True)
@@ -86,8 +86,10 @@ class Retriever:
         :param among: the papers that filters let through; None for all.
         :param also: the same question in other words, which counts as much.
         """
-        chosen = None if among is None else {paper.paper_id for paper in among}
-        allowed = np.array([chosen is None or paper.paper_id in chosen for paper in self._papers], dtype=bool)
+        allowed = np.full(len(self._papers), among is None)
+        if among is not None:
+            chosen = {paper.paper_id for paper in among}
+            allowed[:] = [paper.paper_id in chosen for paper in self._papers]
         if not allowed.any():
             return Found((), (), 0.0)
         signals = self._comparer.signals(question, allowed)
@@ -97,7 +99,7 @@ class Retriever:
         scores = np.where(allowed, fused, -np.inf)
         if not signals.passages.any():  # without vectors there must be something else
             scores[~(signals.shared | (signals.names > 0) | (signals.record > 0))] = -np.inf
-        best = [i for i in np.argsort(-scores, kind="stable")[:count].tolist() if scores[i] > -np.inf]
+        best = [i for i in first(scores, count).tolist() if scores[i] > -np.inf]
         if not best:
             return Found((), (), 0.0)
         passages = tuple(passage for i in best for passage in self._passages_of(i, float(scores[i]), signals, allowed))

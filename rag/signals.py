@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from rag.embedding import Embedder
 from rag.index import PaperIndex
 from rag.memory_index import MemoryIndex
-from rag.metadata import Records
+from rag.metadata import Records, Wish
 from rag.names import Match
 from rag.text import STOP_WORDS, words
 from rag.tokens import LateInteraction
@@ -98,10 +98,10 @@ class Comparer:
             tokens=nothing,
             lexical=self._standard(letters),
             names=self._by_paper({id_: m.certainty * share for id_, share in m.papers.items()} for m in matches),
-            record=self._by_paper(dict.fromkeys(wish.papers, wish.certainty / sought) for wish in wishes),
+            record=self._wished(wishes) / sought,
             matches=tuple(matches),
             shared=letters > 0,
-            authors=self._by_paper(dict.fromkeys(wish.papers, wish.certainty) for wish in wishes if wish.telling),
+            authors=self._wished(wish for wish in wishes if wish.telling),
             passages=np.zeros(len(self._index.passages)),
             likeness=0.0,
         )
@@ -114,7 +114,7 @@ class Comparer:
         seen = np.where(allowed[self._owners], passages, -1.0)
         signals = replace(signals, dense=self._standard(best), passages=seen)
         near = np.where(allowed, signals.fused(), -np.inf)
-        chosen = np.union1d(np.argsort(-near, kind="stable")[: self._candidates], self._usual)
+        chosen = np.union1d(first(near, self._candidates), self._usual)
         compared = np.full(len(self._ids), -np.inf)
         compared[chosen] = self._late.scores(asked, [self._ids[i] for i in chosen])
         return replace(signals, tokens=self._standard(compared, self._usual), likeness=float(compared[allowed].max()))
@@ -128,8 +128,14 @@ class Comparer:
     def _by_paper(self, parts: Iterable[Mapping[str, float]]) -> Scores:
         total = np.zeros(len(self._ids))
         for part in parts:
-            for paper_id, value in part.items():
-                total[self._places[paper_id]] += value
+            places = [self._places[paper_id] for paper_id in part]
+            total[places] += np.fromiter(part.values(), np.float64, len(part))
+        return total
+
+    def _wished(self, wishes: Iterable[Wish]) -> Scores:
+        total = np.zeros(len(self._ids))
+        for wish in wishes:
+            total[wish.places] += wish.certainty
         return total
 
     @staticmethod
@@ -168,3 +174,11 @@ class Comparer:
     @cached_property
     def _records(self) -> Records:
         return Records(list(self._index.papers.values()), self._index.lexical.names.common)
+
+
+def first(scores: Scores, count: int) -> NDArray[np.intp]:
+    """Where the best ``count`` scores stand, best first, of equal ones the earlier; without sorting all."""
+    if count >= len(scores):
+        return np.argsort(-scores, kind="stable")
+    near = np.flatnonzero(scores >= np.partition(scores, -count)[-count])
+    return near[np.argsort(-scores[near], kind="stable")][:count]

@@ -21,7 +21,7 @@ STOP_WORDS = frozenset(
     who whom why will with work works would you your""".split()
 )
 """Words that say nothing of what a question or an abstract is about."""
-# Abbreviations of research prose that the stock Punkt model takes for the end of a sentence.
+# Abbreviations of research prose that Punkt takes for the end of a sentence.
 _ABBREVIATIONS = ("al", "approx", "cf", "e.g", "eq", "eqs", "etc", "fig", "figs", "i.e", "ph.d", "resp", "sec", "vs",
                   "w.r.t", "a.k.a", "u.s", "d.c")  # fmt: skip
 _CLOSED = re.compile(r"[)\]\"”']\.\s+(?=[A-Z])")
@@ -45,7 +45,7 @@ _WORD = re.compile(r"[^\W_]+(?:[.\-+'’][^\W_]+)*\+*")
 def sentence_spans(text: str) -> list[Span]:
     """Where the sentences of an abstract or an answer stand: ``(start, end)`` pairs in order, outer space left out.
 
-    Punkt (Kiss and Strunk, 2006) with its English model, taught the abbreviations of papers; a
+    Punkt (Kiss and Strunk, 2006), untrained but for the abbreviations of papers; a
     piece that begins in lower case continues the sentence before it.
     """
     spans: list[Span] = []
@@ -135,13 +135,8 @@ def _latex() -> LatexNodes2Text:
 
 @cache
 def _punkt() -> PunktSentenceTokenizer:
-    # LlamaIndex ships the trained model inside its package, so nothing needs fetching.
-    from copy import deepcopy
-
-    from llama_index.core.utils import globals_helper
     from nltk.tokenize.punkt import PunktSentenceTokenizer
 
     tokenizer = PunktSentenceTokenizer()
-    tokenizer._params = deepcopy(globals_helper.punkt_tokenizer._params)
     tokenizer._params.abbrev_types.update(_ABBREVIATIONS)
     return tokenizer

@@ -64,6 +64,21 @@ class TokenStore:
 
     def read(self, paper_id: str) -> Tokens:
         """The tokens of a paper, passage after passage. :raises IndexMissing: if the file is damaged."""
+        ids, vectors = self._stored(paper_id)
+        return Tokens(ids, unit(vectors.astype(np.float32)))
+
+    def best(self, question: Vectors, paper_id: str) -> Vectors:
+        """The best cosine of each of a question's token vectors, shape (n, 384), with a token of a paper; shape (n,).
+
+        :raises IndexMissing: if the file is damaged.
+        """
+        vectors = self._stored(paper_id)[1].astype(np.float32)
+        # Products first: there are fewer of them to scale than there are numbers in the vectors.
+        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        best: Vectors = (question @ vectors.T / np.maximum(lengths, 1e-9)).max(axis=1, initial=-1.0)
+        return best
+
+    def _stored(self, paper_id: str) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
         question = "SELECT ids, vectors FROM tokens WHERE paper_id = ? ORDER BY start"
         try:
             rows = self._database.execute(question, (paper_id,)).fetchall()
@@ -71,19 +86,14 @@ class TokenStore:
             raise IndexMissing(
                 f"The index in {self._folder} can't be read ({error}): type `rag ingest --rebuild`."
             ) from error
-        ids = np.concatenate([np.zeros(0, np.int32), *(np.frombuffer(row[0], np.int32) for row in rows)])
-        vectors = np.concatenate([np.zeros((0, DIMENSIONS), np.int8), *(_matrix(row[1]) for row in rows)])
-        return Tokens(ids, unit(vectors.astype(np.float32)))
+        ids = np.frombuffer(b"".join(row[0] for row in rows), np.int32)
+        return ids, np.frombuffer(b"".join(row[1] for row in rows), np.int8).reshape(-1, DIMENSIONS)
 
 
 def _bytes(vectors: Vectors) -> bytes:
     largest = np.abs(vectors).max(axis=1, keepdims=True, initial=1e-9)
     whole: NDArray[np.int8] = np.rint(vectors / largest * _MOST).astype(np.int8)
     return whole.tobytes()
-
-
-def _matrix(blob: bytes) -> NDArray[np.int8]:
-    return np.frombuffer(blob, np.int8).reshape(-1, DIMENSIONS)
 
 
 class LateInteraction:
@@ -114,7 +124,7 @@ class LateInteraction:
             [
                 resident[self._place[paper_id]]
                 if paper_id in self._place
-                else shares @ (question.vectors @ self._store.read(paper_id).vectors.T).max(axis=1, initial=-1.0)
+                else shares @ self._store.best(question.vectors, paper_id)
                 for paper_id in paper_ids
             ],
             dtype=np.float64,

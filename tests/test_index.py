@@ -121,6 +121,9 @@ def test_an_ingest_that_was_stopped_is_half_made_and_goes_on(here: Settings, emb
     calls = 0
 
     class Breaking:
+        def in_bulk(self) -> "Breaking":
+            return self
+
         def with_tokens(self, texts: Sequence[str]) -> tuple[Vectors, list[Tokens]]:
             nonlocal calls
             calls += 1

@@ -61,7 +61,7 @@ RECORDS = Records(PAPERS, common={"he", "list", "in", "by", "may"})
     ],
 )
 def test_what_a_question_asks_of_the_record(question: str, wished: list[str]) -> None:
-    assert ["".join(sorted(wish.papers)) for wish in RECORDS.wishes(question)] == wished
+    assert ["".join(PAPERS[place].paper_id for place in wish.places) for wish in RECORDS.wishes(question)] == wished
 
 
 def test_a_last_name_alone_is_less_certain() -> None:
