@@ -13,6 +13,7 @@ from rag.catalogue import CATALOGUE, EMBEDDER, GENERATOR, ModelSpec
 from rag.cli import main
 from rag.embedding import Embedder
 from rag.models import ModelStore
+from rag.processor import avoid_broken_amx
 from rag.settings import Settings, load_settings
 from tests.command import Result, Run
 from tests.tiny import write_tiny_gguf
@@ -32,6 +33,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv("RAG_CACHE_DIR", str(CACHE))
         patch.setenv("RAG_OFFLINE", "true")
         yield folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def processor() -> None:
+    """Any test may be the first to multiply something."""
+    avoid_broken_amx()
 
 
 @pytest.fixture(scope="session")

@@ -29,14 +29,17 @@ class Lookup:
             self._ids.append(id_)
 
     def guess(self, most: int) -> list[int]:
-        """What followed the longest run of tokens that also ends the tokens so far; the last such run counts."""
+        """What followed the longest run of tokens that also ends the tokens so far; the last such run counts.
+
+        The shorter the run, the less is guessed: what is guessed wrong costs time.
+        """
         here = len(self._ids) - 1
         best, length = -1, _SHORTEST - 1
         for place in reversed(self._places[self._ids[here]][:-1]):
             same = self._same(place, here)
             if same > length:
                 best, length = place, same
-        return self._ids[best + 1 : best + 1 + most] if best >= 0 else []
+        return self._ids[best + 1 :][: min(most, length * length + 1)] if best >= 0 else []
 
     def _same(self, place: int, here: int) -> int:
         """How many tokens up to one place are those up to the other."""

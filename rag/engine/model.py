@@ -15,7 +15,7 @@ import torch
 from rag.chat import Message
 from rag.engine.lookup import Lookup
 from rag.engine.network import Network, Shape
-from rag.engine.prefixes import Prefixes, Reading
+from rag.engine.prefixes import BLOCK, Prefixes, Reading
 from rag.engine.tokenizer import FolderTokenizer
 from rag.engine.weights import load
 from rag.llm import NO, REPLY_TOKENS, YES, Floats
@@ -85,7 +85,7 @@ class EngineModel:
         if begin:
             yield begin
         ids = [*self.encode(messages), *(self.tokenizer.ids(begin) if begin else ())]
-        reading = self._read(ids, self.network.shape.layers, len(ids), most + guessed + 1)
+        reading = self._read(ids, self.network.shape.layers, _whole_blocks(ids), most + guessed + 1)
         for _ in reading.steps():
             if stopped() or time.monotonic() > deadline:
                 return
@@ -134,8 +134,8 @@ class EngineModel:
         for messages, part in zip(conversations, asked, strict=True):
             start, end = self.span(messages, part)
             reading = self._read(self.encode(messages), layer, start).all()
-            hidden, begin = reading.hidden, reading.begin
-            rows.append(torch.cat([hidden[-1], hidden[start - begin : end - begin].mean(0)]).cpu().numpy())
+            hidden = reading.hidden
+            rows.append(torch.cat([hidden[-1], hidden[: end - start].mean(0)]).cpu().numpy())
         return np.stack(rows)
 
     def span(self, messages: Sequence[Message], part: str) -> tuple[int, int]:
@@ -156,7 +156,7 @@ class EngineModel:
         odds = []
         for messages in conversations:
             ids = self.encode(messages)
-            reading = self._read(ids, self.network.shape.layers, len(ids)).all()
+            reading = self._read(ids, self.network.shape.layers, _whole_blocks(ids)).all()
             logits = self.network.logits(reading.hidden[-1:])[0]
             odds.append(float(torch.logsumexp(logits[yes], 0) - torch.logsumexp(logits[no], 0)))
         return odds
@@ -174,6 +174,11 @@ class EngineModel:
 
     def _read(self, ids: Sequence[int], layers: int, shared: int, room: int = 0) -> Reading:
         return Reading(self.network, self.prefixes, ids, layers=layers, shared=shared, room=room)
+
+
+def _whole_blocks(ids: Sequence[int]) -> int:
+    """How many tokens of a prompt are worth keeping: whole blocks, less the last token, whose state is needed."""
+    return (len(ids) - 1) // BLOCK * BLOCK
 
 
 def _ends(folder: Path) -> set[int | None]:

@@ -132,7 +132,7 @@ class Network:
             )
             hidden = hidden + layer.attended(attended[0].transpose(0, 1).reshape(count, -1))
             gate, up = layer.gate_up(self._normal(hidden, layer.before_gate)).chunk(2, 1)
-            hidden = hidden + layer.down(functional.silu(gate) * up)
+            hidden = hidden + layer.down(functional.silu(gate).mul_(up))
         return hidden
 
     @torch.inference_mode()

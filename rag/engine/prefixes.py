@@ -19,7 +19,7 @@ import torch
 from rag.engine.network import Network
 
 BLOCK = 64
-"""Tokens that are read at once."""
+"""So many tokens are read at once, at most."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class _Block:
     """What a network made of a block."""
 
     past: torch.Tensor
-    """Keys and values of the layers that have seen it, shape (layers, 2, pair heads, BLOCK, head width)."""
+    """Keys and values of the layers that have seen it, shape (layers, 2, pair heads, tokens, head width)."""
     hidden: torch.Tensor | None
     """What the last of them gave out; None where it was the network's last."""
 
@@ -75,21 +75,20 @@ class Reading:
     ):
         """:param layers: how many of the network's layers read it.
 
-        :param shared: how many of its tokens other prompts may begin with too; at least the last token is no such.
+        :param shared: how many of its tokens other prompts may begin with too; less than all.
         :param room: for how many further tokens there must be room.
         """
         self._network = network
         self._prefixes = prefixes
         self._ids = ids
         self._layers = layers
-        self.begin = min(shared, len(ids) - 1) // BLOCK * BLOCK
-        """From which token on :attr:`hidden` is."""
+        self._shared = shared
         self.past = network.past(len(ids) + room)
         self._parts: list[torch.Tensor] = []
 
     @property
     def hidden(self) -> torch.Tensor:
-        """What the last of the layers gave out, shape (tokens, width), once all steps are done."""
+        """What the last of the layers gave out for the tokens that are not shared, once all steps are done."""
         return torch.cat(self._parts)
 
     def all(self) -> Reading:
@@ -100,15 +99,14 @@ class Reading:
 
     def steps(self) -> Iterator[None]:
         """Read a block at a time."""
-        for start in range(0, len(self._ids), BLOCK):
-            if start < self.begin:
-                self._read_shared(start)
-            else:
-                self._parts.append(self._through(start, min(start + BLOCK, len(self._ids)), None, 0))
+        for start in range(0, self._shared, BLOCK):
+            self._read_shared(start, min(start + BLOCK, self._shared))
+            yield
+        for start in range(self._shared, len(self._ids), BLOCK):
+            self._parts.append(self._through(start, min(start + BLOCK, len(self._ids)), None, 0))
             yield
 
-    def _read_shared(self, start: int) -> None:
-        end = start + BLOCK
+    def _read_shared(self, start: int, end: int) -> None:
         beginning = tuple(self._ids[:end])
         kept = self._prefixes.get(beginning)
         depth = 0 if kept is None else min(kept.depth, self._layers)

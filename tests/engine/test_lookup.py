@@ -7,7 +7,12 @@ IDS = st.lists(st.integers(0, 4), min_size=1, max_size=40)
 
 
 def test_what_followed_the_longest_run_is_guessed() -> None:
+    assert Lookup([1, 2, 3, 9, 5, 3, 8, 1, 2, 3]).guess(4) == [9, 5, 3, 8]
     assert Lookup([1, 2, 3, 9, 5, 3, 8, 1, 2, 3]).guess(2) == [9, 5]
+
+
+def test_a_run_of_one_token_says_little() -> None:
+    assert Lookup([3, 1, 2, 4, 5, 3]).guess(10) == [1, 2]
 
 
 def test_of_runs_of_one_length_the_last_counts() -> None:

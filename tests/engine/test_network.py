@@ -11,7 +11,6 @@ from rag.engine.model import EngineModel
 from rag.engine.network import Shape
 from rag.engine.tokenizer import FolderTokenizer
 from rag.engine.weights import Folder, _halved
-from rag.processor import avoid_broken_amx
 
 TEXTS = [
     "What does it do? It's 42.9\\% on $n = 10^6$.",
@@ -25,7 +24,6 @@ TEXTS = [
 def test_in_half_precision_it_gives_what_transformers_gives(tiny_model: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    avoid_broken_amx()
     shape = Shape.of(tiny_model)
     assert shape is not None
     network = _halved(Folder(tiny_model, shape), shape, torch.device("cpu"))

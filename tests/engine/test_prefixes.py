@@ -37,8 +37,11 @@ class Counting:
         return self._network.run(hidden, past, start, layers)
 
 
-def read(network: object, prefixes: Prefixes, tokens: list[int], layers: int = 2) -> torch.Tensor:
-    return Reading(network, prefixes, tokens, layers=layers, shared=len(tokens)).all().hidden  # type: ignore[arg-type]
+def read(
+    network: object, prefixes: Prefixes, tokens: list[int], layers: int = 2, shared: int | None = None
+) -> torch.Tensor:
+    shared = (len(tokens) - 1) // BLOCK * BLOCK if shared is None else shared
+    return Reading(network, prefixes, tokens, layers=layers, shared=shared).all().hidden  # type: ignore[arg-type]
 
 
 def test_a_prompt_gives_the_same_numbers_whatever_was_read_before(model: EngineModel) -> None:
@@ -68,6 +71,16 @@ def test_only_what_is_new_is_read(model: EngineModel) -> None:
     assert counting.work == 2 * len(tokens) + 10 + 10
     read(counting, prefixes, tokens[: 2 * BLOCK] + ids(5, 1), 2)
     assert counting.work == 2 * len(tokens) + 10 + 10 + 2 * 5
+
+
+def test_what_claims_share_need_not_end_with_a_block(model: EngineModel) -> None:
+    counting, prefixes, shared = Counting(model.network), Prefixes(1 << 30), ids(BLOCK + 30)
+    first, second = (shared + ids(12, seed) for seed in (1, 2))
+    read(counting, prefixes, first, shared=len(shared))
+    found = read(counting, prefixes, second, shared=len(shared))
+    assert counting.work == 2 * (len(shared) + 12 + 12)
+    assert torch.equal(found, read(model.network, Prefixes(1 << 30), second, shared=len(shared)))
+    assert found.shape == (12, model.network.shape.width)
 
 
 def test_what_was_longest_unused_goes_first(model: EngineModel) -> None:
