@@ -68,7 +68,7 @@ def topics_of(papers: Sequence[Paper], vectors: Vectors) -> Topics:
 
     :param vectors: what each paper says, shape (papers, dimensions); only their directions matter.
     """
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits
 
     if not papers:
         return Topics(np.zeros((0, 2), dtype=np.float32), (), ())
