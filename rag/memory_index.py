@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from functools import cached_property
 
-from rag.chunking import StoredPassage, passages_of
+from rag.chunking import StoredPassage, spans
 from rag.lexical import LexicalIndex
 from rag.papers import Paper
 
@@ -27,7 +27,11 @@ class MemoryIndex:
     @cached_property
     def passages(self) -> list[StoredPassage]:
         """All passages, cut as the index cuts them."""
-        return [passage for paper in self.papers.values() for passage in passages_of(paper, self._characters)]
+        return [
+            StoredPassage(paper.paper_id, start, end, paper.abstract[start:end])
+            for paper in self.papers.values()
+            for start, end in spans(paper.abstract, self._characters)
+        ]
 
     @cached_property
     def lexical(self) -> LexicalIndex:
