@@ -177,7 +177,8 @@ class Variants:
 
     @cached_property
     def _whole(self) -> Scores:
-        return self._embedder([f"{paper.title}\n{paper.abstract}" for paper in self._papers]).astype(np.float64)
+        texts = [f"{paper.title}\n{paper.abstract}" for paper in self._papers]
+        return self._embedder.in_bulk()(texts).astype(np.float64)
 
     @cached_property
     def _words(self) -> bm25s.BM25:
@@ -192,7 +193,7 @@ class Variants:
     @cached_property
     def _cut(self) -> tuple[Scores, list[int]]:
         cut = [(i, p.abstract[s:e]) for i, p in enumerate(self._papers) for s, e in sentence_spans(p.abstract)]
-        return self._embedder([text for _, text in cut]).astype(np.float64), [i for i, _ in cut]
+        return self._embedder.in_bulk()([text for _, text in cut]).astype(np.float64), [i for i, _ in cut]
 
     def _sentences(self, text: str) -> Scores:
         vectors, owners = self._cut
