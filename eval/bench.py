@@ -12,7 +12,6 @@ the same machine, a run goes on there; a finished one leaves ``bench.json``, ``b
 from __future__ import annotations
 
 import argparse
-import hashlib
 import importlib.util
 import random
 import shutil
@@ -35,7 +34,7 @@ from . import scenes
 from .bench_plot import write_png
 from .bench_report import as_markdown
 from .data import HERE, Question, load_questions
-from .manifest import FILE, Manifest
+from .manifest import FILE, Manifest, file_sha256
 from .peers import Cold, Command, LlamaCpp, Plain, StarterPeer, System, Warm
 from .records import line_of, read_records, write_records, write_whole
 from .resume import tried
@@ -186,14 +185,9 @@ def same_weights(settings: Settings, given: Path | None) -> tuple[Path | None, s
         return None, "no GGUF file: name the one of the model that is set with --gguf FILE"
     if not given.is_file():
         raise UsageError(f"There is no file {given}: name the GGUF file of {settings.model} with --gguf.")
-    if spec is None or _sha256(given) != spec.sha256:
+    if spec is None or file_sha256(given) != spec.sha256:
         raise UsageError(f"{given} is not the file that {settings.model} was made from: the weights must be the same.")
     return given, ""
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _begun(folder: Path, manifest: Manifest) -> Manifest:
@@ -225,7 +219,10 @@ def bench(assistant: Assistant, plan: Plan, folder: Path, given: Path | None, pr
     with tempfile.TemporaryDirectory(prefix="papertrail-bench-") as home:
         command = Command(assistant.settings, Path(home))
         measure(plan, makers(assistant, command, gguf), scene_makers(assistant, command), rows, progress)
-    beside = {} if gguf is None else {"llama-cpp-python": version("llama-cpp-python"), "gguf_sha256": _sha256(gguf)}
+    beside = {}
+    if gguf is not None:  # it was checked to be the catalogue's
+        sha256 = CATALOGUE[assistant.settings.model.lower()].sha256
+        beside = {"llama-cpp-python": version("llama-cpp-python"), "gguf_sha256": sha256}
     made = Bench.of(rows.all, manifest, beside, {"llama.cpp": why} if why else {})
     write_whole(folder / "bench.json", made.model_dump_json(indent=1) + "\n")
     write_whole(folder / "bench.md", as_markdown(made))

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 from rag.answers import Answer
 from rag.assistant import Assistant
+from rag.chat import Message
 from rag.papers import Paper
 from rag.prompts import Prompt
 from rag.questions import name_of, named
 from rag.reading import Text
-
-from .transformer import Message
 
 NOT_SO = "That is not so. According to the abstract,"
 """How the assistant lets a correction begin."""

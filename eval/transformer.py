@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from rag.chat import Message
 from rag.models import ModelStore
 from rag.processor import avoid_broken_amx
 from rag.quiet import quiet_transformers
 from rag.settings import Settings
-
-Message = dict[str, str]
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,7 @@ class Chat:
 
     def encode_from(self, messages: Sequence[Message]) -> tuple[list[int], int]:
         """Token ids of a conversation, and at which of them the last message begins."""
-        messages = self.suited(messages)
-        rest, marks = self._frame(messages)
+        messages, rest, marks = self._framed(messages)
         ids: list[int] = []
         begin = 0
         for mark, message in zip(marks, messages, strict=True):
@@ -43,12 +42,16 @@ class Chat:
 
     def suited(self, messages: Sequence[Message]) -> Sequence[Message]:
         """The conversation as the template takes it: some know no system role."""
+        return self._framed(messages)[0]
+
+    def _framed(self, messages: Sequence[Message]) -> tuple[Sequence[Message], str, list[str]]:
+        """The conversation as the template takes it, the template around marks that stand for it, and these marks."""
         try:
-            self._frame(messages)
+            return messages, *self._frame(messages)
         except TemplateError:
             first, *others = messages
-            return [{"role": "user", "content": f"{first['content']}\n\n{others[0]['content']}"}, *others[1:]]
-        return messages
+            messages = [{"role": "user", "content": f"{first['content']}\n\n{others[0]['content']}"}, *others[1:]]
+            return messages, *self._frame(messages)
 
     def _frame(self, messages: Sequence[Message]) -> tuple[str, list[str]]:
         """The template around marks that stand for the messages, and these marks."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 
-_SHORTEST = 1
 _LONGEST = 8
 
 
@@ -34,7 +33,7 @@ class Lookup:
         The shorter the run, the less is guessed: what is guessed wrong costs time.
         """
         here = len(self._ids) - 1
-        best, length = -1, _SHORTEST - 1
+        best, length = -1, 0
         for place in reversed(self._places[self._ids[here]][:-1]):
             same = self._same(place, here)
             if same > length:

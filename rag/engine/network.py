@@ -28,7 +28,6 @@ class Shape:
     pair_heads: int
     """Heads of keys and values; several heads of queries share one."""
     head_width: int
-    vocabulary: int
     epsilon: float
     theta: float
     """Base of the rotary position embedding."""
@@ -54,7 +53,6 @@ class Shape:
                     heads=about["num_attention_heads"],
                     pair_heads=about["num_key_value_heads"],
                     head_width=about.get("head_dim") or about["hidden_size"] // about["num_attention_heads"],
-                    vocabulary=about["vocab_size"],
                     epsilon=about["rms_norm_eps"],
                     theta=rope.get("rope_theta") or about["rope_theta"],
                     tied=about.get("tie_word_embeddings", False),

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NoReturn
 
-from jinja2 import TemplateError
+from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from tokenizers import Tokenizer, normalizers
+from tokenizers import Encoding, Tokenizer, normalizers
 
 from rag.chat import Chat, Message
 
@@ -20,8 +22,7 @@ class FolderTokenizer:
     def __init__(self, folder: Path):
         """:raises OSError, ValueError: if a file is missing or damaged."""
         self._tokenizer = self._read(folder)
-        self._plain = self._read(folder)
-        self._plain.encode_special_tokens = True
+        self._encoding = threading.Lock()
         about: dict[str, Any] = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
         apart = folder / "chat_template.jinja"
         self.template = apart.read_text(encoding="utf-8") if apart.is_file() else about.get("chat_template") or ""
@@ -54,24 +55,31 @@ class FolderTokenizer:
 
     def ids(self, text: str, plain: bool = True) -> list[int]:
         """Token ids of a text. :param plain: whether marks of special tokens in it are only text."""
-        return list((self._plain if plain else self._tokenizer).encode(text, add_special_tokens=False).ids)
+        return list(self._encoded(text, plain).ids)
 
     def offsets(self, text: str) -> list[tuple[int, int]]:
         """From which character to which each token of a text stands."""
-        return list(self._plain.encode(text, add_special_tokens=False).offsets)
+        return list(self._encoded(text, plain=True).offsets)
 
     def text(self, ids: Sequence[int]) -> str:
         """The text of tokens, without special ones."""
         return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
 
+    def _encoded(self, text: str, plain: bool) -> Encoding:
+        with self._encoding:  # another tokenizer for the other way would take half a second to read
+            self._tokenizer.encode_special_tokens = plain
+            return self._tokenizer.encode(text, add_special_tokens=False)
+
     def _rendered(self, messages: Sequence[Message]) -> str:
+        return self._compiled.render(messages=messages, add_generation_prompt=True, **self._tokens)
+
+    @cached_property
+    def _compiled(self) -> Template:
         environment = ImmutableSandboxedEnvironment(
             trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
         environment.globals["raise_exception"] = _refuse
-        return environment.from_string(self.template).render(
-            messages=messages, add_generation_prompt=True, **self._tokens
-        )
+        return environment.from_string(self.template)
 
 
 def _refuse(reason: str) -> NoReturn:
