@@ -9,7 +9,7 @@ override Q := $(value Q)
 export Q
 
 .DELETE_ON_ERROR:
-.PHONY: help setup models ask chat eval eval-quick eval-retrieval bench test coverage lint clean
+.PHONY: help setup models ask chat eval eval-quick eval-retrieval bench test coverage torture lint clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,10 @@ test: models ## Run all tests, with the real models
 
 coverage: models ## The same, and which lines were never run (slower)
 	@$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+torture: models ## Faults, load and fuzzing that take too long for every change; figures in docs/trust.md
+	@$(BIN)/python -m pytest --torture -m torture $(ARGS)
+	@$(BIN)/python -m tests.torture.figures
 
 lint: $(READY) ## Check style and types
 	@$(BIN)/ruff check .
