@@ -30,9 +30,12 @@ from rag.text import readable
 LISTED = 12
 """How many papers are read to see whether they belong into a list."""
 _COMPARED = 4
-# From how probable an outlook on a paper counts: to stand in a list, to tell its side of a comparison that another
-# paper answers, and to look at no further ones. Chosen, as min_answers, on cross-validated training questions.
-_FITS, _OWN_SIDE, _CLEAR = 0.35, 0.05, 0.8
+# From how probable an outlook on a paper counts: to stand in a list, and to tell its side of a comparison that another
+# paper answers. Chosen, as min_answers, on cross-validated training questions.
+_FITS, _OWN_SIDE = 0.35, 0.05
+# No further paper is read after one that answers so probably, or after the nearest ones if they do so improbably.
+# Chosen on development questions, of which none gets another paper by it.
+_CLEAR, _HOPELESS, _NEAREST = 0.6, 0.02, 3
 # A description in other words than the abstract's looks less like a question that it answers.
 _UNNAMED = 0.1
 # A sentence of an abstract takes the place of one that it is as near to as this.
@@ -81,12 +84,21 @@ class Answering:
     ):
         """:param papers: what retrieval found, best first. :param stopped: once true, no more is written."""
         self._question = question
-        self._papers = papers
         self._tools = tools
         self._stopped = stopped
-        self._named = named(question, papers, tools.names)
-        self._kind = kind_of(question, len(self._named))
+        self._outlooks: dict[Paper, Outlook] = {}
+        self.consider(papers)
+
+    def consider(self, papers: Sequence[Paper]) -> None:
+        """Go on with these papers, best first; what was read of them already isn't read again."""
+        self._papers = papers
+        self._named = named(self._question, papers, self._tools.names)
+        self._kind = kind_of(self._question, len(self._named))
         self.outcome = Outcome(self._kind)
+
+    def is_clear(self) -> bool:
+        """Whether the nearest paper answers so clearly that there is no need to search any better."""
+        return self._kind not in ("compare", "list") and self._speaks(self._near(1)[0]) >= _CLEAR
 
     def run(self, count: int) -> Iterator[Working | Drafting]:
         """Work on it; :attr:`outcome` holds what came of it in the end.
@@ -107,17 +119,36 @@ class Answering:
 
     # Choosing ----------------------------------------------------------------------------------
 
-    def _read(self, papers: Sequence[Paper]) -> list[tuple[Paper, Outlook]]:
-        outlooks = self._tools.reader.outlooks(self._question, [Text.of(paper) for paper in papers])
-        return list(zip(papers, outlooks, strict=True))
+    def _outlook(self, paper: Paper) -> Outlook:
+        if paper not in self._outlooks:
+            (self._outlooks[paper],) = self._tools.reader.outlooks(self._question, [Text.of(paper)])
+        return self._outlooks[paper]
+
+    def _speaks(self, paper: Paper) -> float:
+        """The probability that its abstract answers or corrects."""
+        return 1 - self._outlook(paper).silent
+
+    def _near(self, count: int) -> list[Paper]:
+        """The papers that may answer: those that are named, or else the best found."""
+        return list(self._named or self._papers)[:count]
+
+    def _worth_reading(self, count: int) -> list[Paper]:
+        """The papers that may answer, up to one that clearly does; few, if these have nothing to do with it."""
+        read: list[Paper] = []
+        for paper in self._near(count):
+            read.append(paper)
+            best = max(map(self._speaks, read))
+            if best >= _CLEAR or (best < _HOPELESS and len(read) >= _NEAREST):
+                break
+        return read
 
     def _fitting(self) -> list[Paper]:
         """The papers that belong into a list."""
-        return [paper for paper, outlook in self._read(self._papers[:LISTED]) if outlook.answers >= _FITS]
+        return [paper for paper in self._papers[:LISTED] if self._outlook(paper).answers >= _FITS]
 
     def _compared(self) -> list[tuple[Paper, str, bool]]:
         """The papers that a comparison names, if one of them answers; the others tell their side as far as they can."""
-        said = [(paper, 1 - outlook.silent) for paper, outlook in self._read(self._named[:_COMPARED])]
+        said = [(paper, self._speaks(paper)) for paper in self._named[:_COMPARED]]
         least = self._tools.grounding.min_answers
         if max(speaks for _, speaks in said) < least:
             return []
@@ -125,13 +156,9 @@ class Answering:
 
     def _best(self, count: int) -> list[tuple[Paper, str, bool]]:
         """The paper that answers the question, or corrects it; none where no abstract does."""
-        near = list(dict.fromkeys([*self._named, *self._papers[:count]]))[:count]
-        read = self._read(near[:1])
-        if 1 - read[0][1].silent < _CLEAR:
-            read += self._read(near[1:])
-        paper, outlook = max(read, key=lambda pair: 1 - pair[1].silent)
+        paper = max(self._worth_reading(count), key=self._speaks)
+        outlook, speaks = self._outlook(paper), self._speaks(paper)
         least = self._tools.grounding.min_answers
-        speaks = 1 - outlook.silent
         if speaks < (least if self._named else min(_UNNAMED, least)):
             return []
         prompt = "correct" if outlook.corrects > outlook.answers else str(self._kind)

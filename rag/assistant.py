@@ -446,15 +446,18 @@ class Assistant:
             yield run.refusal("off_topic") if run.is_off_topic else run.extract()
             return
         run.clock.lap("load")
+        answering = Answering(run.question, run.found.papers, tools, stopped)
         if unsure:
-            yield Working("Reading the nearest papers again")
+            yield Working("Reading the nearest abstract")
+        if unsure and (run.is_off_topic or not answering.is_clear()):
+            yield Working("Searching in other words")
             _, run.found = self._search_rewritten(run.question, run.found, among, tools.model, stopped)
             run.clock.lap("reread")
             yield run.shown
             if run.is_off_topic:
                 yield run.refusal("off_topic")
                 return
-        answering = Answering(run.question, run.found.papers, tools, stopped)
+            answering.consider(run.found.papers)
         retrieval = self.settings.retrieval
         yield from answering.run(max(retrieval.papers, retrieval.reread) if unsure else retrieval.papers)
         yield run.finished(answering.outcome, tools.model)

@@ -1,7 +1,7 @@
 """How an answer is made, with a model that says what the test wants: what is shown is the program's doing."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -57,6 +57,53 @@ def test_the_paper_that_answers_is_written_about_and_no_other() -> None:
     made = outcome("How long does it take to boil water in the laboratory?", model)
     assert [quote.paper.title for sentence in made.kept for quote in sentence.quotes] == ["A Kettle for Science"]
     assert "Zorb" not in model.asked[0]
+
+
+def read_for(question: str, answers: Callable[[str], float], papers: list[Paper] = ALL, count: int = 3) -> list[str]:
+    """The titles of the papers that were read to see whether they answer."""
+    titles: list[str] = []
+
+    def noted(prompt: str) -> float:
+        titles.append(prompt.partition("\n")[0].removeprefix("Paper: "))
+        return answers(prompt)
+
+    made = answering(question, Says("No.", answers=noted), papers)
+    chosen = made._best(count)
+    assert len(titles) == len(set(titles)), "a paper was read twice"
+    assert len(chosen) <= 1
+    return titles
+
+
+def test_no_paper_is_read_after_one_that_clearly_answers() -> None:
+    asked = "How long does it take to heat something in the laboratory?"
+    assert read_for(asked, only(ALL[0].title)) == [ALL[0].title]
+    assert read_for(asked, only(ALL[1].title)) == [ALL[0].title, ALL[1].title]
+    assert len(read_for(asked, lambda prompt: 0.4)) == len(ALL)
+
+
+def test_only_papers_that_a_question_names_are_read_if_it_names_any() -> None:
+    assert read_for("How much does Blip weigh?", lambda prompt: 0.1) == [BLIP.title]
+
+
+def test_few_papers_are_read_where_the_nearest_have_nothing_to_do_with_the_question() -> None:
+    many = [paper(f"Study {i} of marbles in a box of size {i}.", f"Marbles {i}") for i in range(6)]
+    asked = "How long does it take to heat something in the laboratory?"
+    assert len(read_for(asked, lambda prompt: 0.01, many, 6)) == 3
+    assert len(read_for(asked, lambda prompt: 0.1, many, 6)) == 6
+
+
+def test_what_was_read_of_a_paper_stands_when_others_are_considered() -> None:
+    asked: list[str] = []
+    made = answering("How long does heating take?", Says("No.", answers=lambda prompt: asked.append(prompt) or 0.3))
+    assert not made.is_clear()
+    made.consider(ALL[::-1])
+    made._best(3)
+    assert len(asked) == len(ALL)
+
+
+def test_a_list_is_never_clear_after_one_paper() -> None:
+    assert not answering("Which papers sort marbles?", Says(answers=0.99)).is_clear()
+    assert answering("How many marbles does Zorb sort?", Says(answers=0.99)).is_clear()
 
 
 def test_nothing_is_written_where_no_abstract_answers() -> None:
