@@ -129,8 +129,8 @@ class Answering:
         return 1 - self._outlook(paper).silent
 
     def _near(self, count: int) -> list[Paper]:
-        """The papers that may answer: those that are named, or else the best found."""
-        return list(self._named or self._papers)[:count]
+        """The papers that may answer: those that are named, then the best found."""
+        return list(dict.fromkeys([*self._named, *self._papers[:count]]))[:count]
 
     def _worth_reading(self, count: int) -> list[Paper]:
         """The papers that may answer, up to one that clearly does; few, if these have nothing to do with it."""

@@ -81,8 +81,8 @@ def test_no_paper_is_read_after_one_that_clearly_answers() -> None:
     assert len(read_for(asked, lambda prompt: 0.4)) == len(ALL)
 
 
-def test_only_papers_that_a_question_names_are_read_if_it_names_any() -> None:
-    assert read_for("How much does Blip weigh?", lambda prompt: 0.1) == [BLIP.title]
+def test_papers_that_a_question_names_are_read_first() -> None:
+    assert read_for("How much does Blip weigh?", lambda prompt: 0.1)[0] == BLIP.title
 
 
 def test_few_papers_are_read_where_the_nearest_have_nothing_to_do_with_the_question() -> None:
