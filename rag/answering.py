@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from rag.answers import Dropped, RefusalReason
 from rag.chat import Message
 from rag.checking import Checker
+from rag.clock import Limit
 from rag.embedding import Embedder
 from rag.events import Drafting, Working
 from rag.evidence import Evidence, Quote
@@ -77,13 +78,22 @@ class Answering:
     """One question on its way to an answer."""
 
     def __init__(
-        self, question: str, papers: Sequence[Paper], tools: Tools, stopped: Callable[[], bool] = lambda: False
+        self,
+        question: str,
+        papers: Sequence[Paper],
+        tools: Tools,
+        stopped: Callable[[], bool] = lambda: False,
+        limit: Limit | None = None,
     ):
-        """:param papers: what retrieval found, best first. :param stopped: once true, no more is written."""
+        """:param papers: what retrieval found, best first. :param stopped: once true, no more is written.
+
+        :param limit: once it is over, no further step is begun; by default it never is.
+        """
         self._question = question
         self._papers = papers
         self._tools = tools
         self._stopped = stopped
+        self._limit = limit or Limit()
         self._named = named(question, papers, tools.names)
         self._kind = kind_of(question, len(self._named))
         self.outcome = Outcome(self._kind)
@@ -92,6 +102,7 @@ class Answering:
         """Work on it; :attr:`outcome` holds what came of it in the end.
 
         :param count: how many of the papers may answer a question that isn't for a list.
+        :raises TimedOut: if it takes longer than the limit allows.
         """
         outcome = self.outcome
         yield Working("Reading the nearest abstracts")
@@ -108,8 +119,11 @@ class Answering:
     # Choosing ----------------------------------------------------------------------------------
 
     def _read(self, papers: Sequence[Paper]) -> list[tuple[Paper, Outlook]]:
-        outlooks = self._tools.reader.outlooks(self._question, [Text.of(paper) for paper in papers])
-        return list(zip(papers, outlooks, strict=True))
+        return [(paper, self._outlooks([Text.of(paper)])[0]) for paper in papers]
+
+    def _outlooks(self, texts: Sequence[Text]) -> list[Outlook]:
+        self._limit.check()
+        return self._tools.reader.outlooks(self._question, texts)
 
     def _fitting(self) -> list[Paper]:
         """The papers that belong into a list."""
@@ -173,10 +187,12 @@ class Answering:
         earlier = self.outcome.rewritten if again else self.outcome.draft
         before = f"{earlier}\n" if earlier else ""
         written = ""
-        for piece in self._tools.model.stream(messages, self._stopped, begin=begin):
+        self._limit.check()
+        for piece in self._tools.model.stream(messages, self._limit.or_once(self._stopped), begin=begin):
             self.outcome.written_at = self.outcome.written_at or time.perf_counter()
             written += piece
             yield Drafting(before + written)
+        self._limit.check()
         if again:
             self.outcome.rewritten = before + written
         else:
@@ -197,7 +213,7 @@ class Answering:
     def _telling(self, evidence: Evidence, correct: bool) -> list[Quote]:
         """The two sentences of an abstract that answer the question best by themselves, or correct it; best first."""
         quotes = evidence.quotes
-        read = self._tools.reader.outlooks(self._question, [Text(quote.paper.title, quote.text) for quote in quotes])
+        read = self._outlooks([Text(quote.paper.title, quote.text) for quote in quotes])
         order = sorted(range(len(quotes)), key=lambda i: (-(read[i].corrects if correct else read[i].answers), i))
         return [quotes[i] for i in order[:2]]
 

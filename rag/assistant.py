@@ -19,10 +19,10 @@ from rag.answers import (
     SearchResult,
 )
 from rag.checking import Checker, Verdict
-from rag.clock import Clock
+from rag.clock import Clock, Limit
 from rag.conversation import Turn, complete, leans_on_history
 from rag.embedding import DIMENSIONS, Embedder, Vectors
-from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, StorageError, UsageError
+from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, StorageError, TimedOut, UsageError
 from rag.events import Drafting, Notice, Working
 from rag.evidence import Evidence
 from rag.filters import Filters
@@ -315,6 +315,7 @@ class Assistant:
         :param history: the turns before, oldest first. They complete a question that leans on them, and do no more.
         :raises UsageError: for a question that can't be one, or a filter for a paper that isn't indexed.
         :raises ModelUnavailable: in mode "generated", if the model can't be had; mode "auto" falls back.
+        :raises TimedOut: in mode "generated", if the model takes too long; mode "auto" falls back.
         """
         question = checked_question(question)
         if self.settings.mode != "extractive":
@@ -433,28 +434,41 @@ class Assistant:
     def _compose(
         self, run: Run, unsure: bool, among: Sequence[Paper] | None, stopped: Callable[[], bool]
     ) -> Iterator[Event]:
-        """Write and check. :param unsure: whether the model should look more closely at what was found."""
+        """What the model makes of a question; where it can't be had or is too slow, what the abstracts say themselves.
+
+        :param unsure: whether the model should look more closely at what was found.
+        """
         yield Working("Loading the model", needs_model=True)
+        stage = "load"
         try:
             tools = self._tools
-        except (ModelUnavailable, StorageError) as error:
+            run.clock.lap(stage)
+            stage = "generate"
+            yield from self._write(run, tools, unsure, among, stopped)
+        except (ModelUnavailable, StorageError, TimedOut) as error:
             if self.settings.mode == "generated":
                 raise
             yield Notice(f"{error} Until then answers are sentences extracted from the abstracts.")
-            run.clock.lap("load")
+            run.clock.lap(stage)
             run.mode = "extractive"
             yield run.refusal("off_topic") if run.is_off_topic else run.extract()
-            return
-        run.clock.lap("load")
+
+    def _write(
+        self, run: Run, tools: Tools, unsure: bool, among: Sequence[Paper] | None, stopped: Callable[[], bool]
+    ) -> Iterator[Event]:
+        """Write and check. :raises TimedOut: if that takes too long."""
+        limit = Limit(self.settings.generation.max_seconds)
         if unsure:
             yield Working("Reading the nearest papers again")
-            _, run.found = self._search_rewritten(run.question, run.found, among, tools.model, stopped)
+            over = limit.or_once(stopped)
+            _, run.found = self._search_rewritten(run.question, run.found, among, tools.model, over)
+            limit.check()
             run.clock.lap("reread")
             yield run.shown
             if run.is_off_topic:
                 yield run.refusal("off_topic")
                 return
-        answering = Answering(run.question, run.found.papers, tools, stopped)
+        answering = Answering(run.question, run.found.papers, tools, stopped, limit)
         retrieval = self.settings.retrieval
         yield from answering.run(max(retrieval.papers, retrieval.reread) if unsure else retrieval.papers)
         yield run.finished(answering.outcome, tools.model)

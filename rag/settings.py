@@ -54,7 +54,7 @@ class Generation(_Section):
 
     max_tokens: int = Field(220, ge=16, le=4096, description="longest draft")
     prompt_lookup_tokens: int = Field(10, ge=0, le=64, description="tokens drafted from the prompt; 0 turns it off")
-    max_seconds: float = Field(180, gt=0, description="a draft that takes longer is cut off")
+    max_seconds: float = Field(180, gt=0, description="reading, writing and checking that take longer are stopped")
     threads: int | None = Field(None, ge=1, description="CPU threads; unset leaves the choice to torch")
 
 
