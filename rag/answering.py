@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from rag import log
 from rag.answers import Dropped, RefusalReason
 from rag.chat import Message
 from rag.checking import Checker
@@ -119,7 +120,8 @@ class Answering:
     # Choosing ----------------------------------------------------------------------------------
 
     def _read(self, papers: Sequence[Paper]) -> list[tuple[Paper, Outlook]]:
-        return [(paper, self._outlooks([Text.of(paper)])[0]) for paper in papers]
+        with log.stage("read", abstracts=len(papers)):
+            return [(paper, self._outlooks([Text.of(paper)])[0]) for paper in papers]
 
     def _outlooks(self, texts: Sequence[Text]) -> list[Outlook]:
         self._limit.check()
@@ -187,12 +189,14 @@ class Answering:
         earlier = self.outcome.rewritten if again else self.outcome.draft
         before = f"{earlier}\n" if earlier else ""
         written = ""
-        self._limit.check()
-        for piece in self._tools.model.stream(messages, self._limit.or_once(self._stopped), begin=begin):
-            self.outcome.written_at = self.outcome.written_at or time.perf_counter()
-            written += piece
-            yield Drafting(before + written)
-        self._limit.check()
+        with log.stage("write", again=again) as noted:
+            self._limit.check()
+            for piece in self._tools.model.stream(messages, self._limit.or_once(self._stopped), begin=begin):
+                self.outcome.written_at = self.outcome.written_at or time.perf_counter()
+                written += piece
+                noted["characters"] = len(written)
+                yield Drafting(before + written)
+            self._limit.check()
         if again:
             self.outcome.rewritten = before + written
         else:
@@ -204,16 +208,19 @@ class Answering:
         yield Working("Checking")
         begun = time.perf_counter()
         least = self._tools.grounding.min_support
-        grounded = ground(draft, evidence, self._tools.checker)
+        with log.stage("check") as noted:
+            grounded = ground(draft, evidence, self._tools.checker)
+            kept = [sentence for sentence in grounded if sentence.support >= least]
+            noted.update(sentences=len(grounded), supported=len(kept))
         self.outcome.dropped += [Dropped(text=s.text, support=s.support) for s in grounded if s.support < least]
         self.outcome.checking += time.perf_counter() - begun
-        kept = [sentence for sentence in grounded if sentence.support >= least]
         return _mended(grounded, kept, evidence) if kept else []
 
     def _telling(self, evidence: Evidence, correct: bool) -> list[Quote]:
         """The two sentences of an abstract that answer the question best by themselves, or correct it; best first."""
         quotes = evidence.quotes
-        read = self._outlooks([Text(quote.paper.title, quote.text) for quote in quotes])
+        with log.stage("read", sentences=len(quotes)):
+            read = self._outlooks([Text(quote.paper.title, quote.text) for quote in quotes])
         order = sorted(range(len(quotes)), key=lambda i: (-(read[i].corrects if correct else read[i].answers), i))
         return [quotes[i] for i in order[:2]]
 

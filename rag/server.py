@@ -82,7 +82,7 @@ class _Visit(socketserver.BaseRequestHandler):
             with wire.authenticated(self.request, self.server.key, server=True) as connection:
                 asyncio.run(_answered(self.server.desk, connection))
         except (OSError, EOFError, wire.Broken) as error:
-            _log.debug("A visit ended: %s", error)
+            _log.debug("A visit ended: %s", type(error).__name__)
 
 
 async def _answered(desk: Desk, connection: Connection) -> None:

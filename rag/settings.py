@@ -69,6 +69,17 @@ class Grounding(_Section):
     checker: str | None = Field(None, description="hub id or folder of an entailment model that checks instead")
 
 
+class Log(_Section):
+    """What is written down of each question's way."""
+
+    file: Path | None = Field(None, description="where lines of JSON go; unset, warnings go to standard error")
+    level: Literal["debug", "info", "warning", "error"] | None = Field(
+        None, description="what is less than this is left out; unset, info in a file and warning on standard error"
+    )
+    questions: bool = Field(False, description="log what is asked, what is answered and what errors say, too")
+    max_bytes: int = Field(5_000_000, ge=1000, description="a file that would grow longer is set aside")
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Paths that are left unset follow ``home`` or the platform's folders."""
 
@@ -88,6 +99,7 @@ class Settings(BaseSettings):
     retrieval: Retrieval = Retrieval()
     generation: Generation = Generation()
     grounding: Grounding = Grounding()
+    log: Log = Log()
 
     @property
     def index_dir(self) -> Path:
