@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from rag import log
 from rag.answers import Dropped, RefusalReason
 from rag.chat import Message
 from rag.checking import Checker
+from rag.clock import Limit
 from rag.embedding import Embedder
 from rag.events import Drafting, Working
 from rag.evidence import Evidence, Quote
@@ -80,12 +82,21 @@ class Answering:
     """One question on its way to an answer."""
 
     def __init__(
-        self, question: str, papers: Sequence[Paper], tools: Tools, stopped: Callable[[], bool] = lambda: False
+        self,
+        question: str,
+        papers: Sequence[Paper],
+        tools: Tools,
+        stopped: Callable[[], bool] = lambda: False,
+        limit: Limit | None = None,
     ):
-        """:param papers: what retrieval found, best first. :param stopped: once true, no more is written."""
+        """:param papers: what retrieval found, best first. :param stopped: once true, no more is written.
+
+        :param limit: once it is over, no further step is begun; by default it never is.
+        """
         self._question = question
         self._tools = tools
         self._stopped = stopped
+        self._limit = limit or Limit()
         self._outlooks: dict[Paper, Outlook] = {}
         self.consider(papers)
 
@@ -104,6 +115,7 @@ class Answering:
         """Work on it; :attr:`outcome` holds what came of it in the end.
 
         :param count: how many of the papers may answer a question that isn't for a list.
+        :raises TimedOut: if it takes longer than the limit allows.
         """
         outcome = self.outcome
         yield Working("Reading the nearest abstracts")
@@ -121,8 +133,13 @@ class Answering:
 
     def _outlook(self, paper: Paper) -> Outlook:
         if paper not in self._outlooks:
-            (self._outlooks[paper],) = self._tools.reader.outlooks(self._question, [Text.of(paper)])
+            (self._outlooks[paper],) = self._read([Text.of(paper)])
         return self._outlooks[paper]
+
+    def _read(self, texts: Sequence[Text]) -> list[Outlook]:
+        self._limit.check()
+        with log.stage("read", texts=len(texts)):
+            return self._tools.reader.outlooks(self._question, texts)
 
     def _speaks(self, paper: Paper) -> float:
         """The probability that its abstract answers or corrects."""
@@ -200,10 +217,14 @@ class Answering:
         earlier = self.outcome.rewritten if again else self.outcome.draft
         before = f"{earlier}\n" if earlier else ""
         written = ""
-        for piece in self._tools.model.stream(messages, self._stopped, begin=begin):
-            self.outcome.written_at = self.outcome.written_at or time.perf_counter()
-            written += piece
-            yield Drafting(before + written)
+        with log.stage("write", again=again) as noted:
+            self._limit.check()
+            for piece in self._tools.model.stream(messages, self._limit.or_once(self._stopped), begin=begin):
+                self.outcome.written_at = self.outcome.written_at or time.perf_counter()
+                written += piece
+                noted["characters"] = len(written)
+                yield Drafting(before + written)
+            self._limit.check()
         if again:
             self.outcome.rewritten = before + written
         else:
@@ -215,16 +236,18 @@ class Answering:
         yield Working("Checking")
         begun = time.perf_counter()
         least = self._tools.grounding.min_support
-        grounded = ground(draft, evidence, self._tools.checker)
+        with log.stage("check") as noted:
+            grounded = ground(draft, evidence, self._tools.checker)
+            kept = [sentence for sentence in grounded if sentence.support >= least]
+            noted.update(sentences=len(grounded), supported=len(kept))
         self.outcome.dropped += [Dropped(text=s.text, support=s.support) for s in grounded if s.support < least]
         self.outcome.checking += time.perf_counter() - begun
-        kept = [sentence for sentence in grounded if sentence.support >= least]
         return _mended(grounded, kept, evidence) if kept else []
 
     def _telling(self, evidence: Evidence, correct: bool) -> list[Quote]:
         """The two sentences of an abstract that answer the question best by themselves, or correct it; best first."""
         quotes = evidence.quotes
-        read = self._tools.reader.outlooks(self._question, [Text(quote.paper.title, quote.text) for quote in quotes])
+        read = self._read([Text(quote.paper.title, quote.text) for quote in quotes])
         order = sorted(range(len(quotes)), key=lambda i: (-(read[i].corrects if correct else read[i].answers), i))
         return [quotes[i] for i in order[:2]]
 

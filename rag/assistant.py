@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from rag import log
 from rag.answering import LISTED, Answering, Tools
 from rag.answers import (
     Answer,
@@ -19,10 +20,10 @@ from rag.answers import (
     SearchResult,
 )
 from rag.checking import Checker, Verdict
-from rag.clock import Clock
+from rag.clock import Clock, Limit
 from rag.conversation import Turn, complete, leans_on_history
 from rag.embedding import DIMENSIONS, Embedder, Vectors
-from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, StorageError, UsageError
+from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, StorageError, TimedOut, UsageError
 from rag.events import Drafting, Notice, Working
 from rag.evidence import Evidence
 from rag.filters import Filters
@@ -181,6 +182,8 @@ class Assistant:
         """
         return self._bring_in_line([], pages)
 
+    @log.request()
+    @log.stage("ingest")
     def _bring_in_line(self, papers: Sequence[Paper], scope: Sequence[str], rebuild: bool = False) -> IngestReport:
         if self.embedder is None:
             raise ModelUnavailable(self._embedder_failure)
@@ -212,6 +215,8 @@ class Assistant:
         _, undated = self.select(filters)
         return [*self.notices, *([undated] if undated else [])]
 
+    @log.request()
+    @log.stage("search")
     def search(
         self, question: str, count: int = 10, filters: Filters = NO_FILTERS, *, closely: bool = True
     ) -> SearchResult:
@@ -224,12 +229,14 @@ class Assistant:
         among, _ = self.select(filters)
         closely = closely and self.can_reread
         clock = Clock()
-        found = self.retriever.search(question, max(count, self.settings.retrieval.reread), among)
+        with log.stage("retrieve"):
+            found = self.retriever.search(question, max(count, self.settings.retrieval.reread), among)
         clock.lap("retrieve")
         if closely and self._is_unsure(question, found):
             self._progress("Reading the nearest papers again")
             try:
-                found = self._search_closely(question, found, among, self.model)
+                with log.stage("reread"):
+                    found = self._search_closely(question, found, among, self.model)
                 clock.lap("reread")
             except (ModelUnavailable, StorageError) as error:
                 self.notices.append(f"{error} Until then unsure searches are not helped by it.")
@@ -315,7 +322,29 @@ class Assistant:
         :param history: the turns before, oldest first. They complete a question that leans on them, and do no more.
         :raises UsageError: for a question that can't be one, or a filter for a paper that isn't indexed.
         :raises ModelUnavailable: in mode "generated", if the model can't be had; mode "auto" falls back.
+        :raises TimedOut: in mode "generated", if the model takes too long; mode "auto" falls back.
         """
+        return log.of_one_request(self._logged(question, self._ask(question, filters, stopped, history)))
+
+    def _logged(self, question: str, events: Iterator[Event]) -> Generator[Event, None, None]:
+        """The same events; how they end is logged."""
+        words = self.settings.log.questions
+        answer: Answer | None = None
+        with log.stage("answer", **({"question": question} if words else {})) as noted:
+            for event in events:
+                if isinstance(event, Answer):
+                    answer = event
+                    break
+                yield event
+            if answer:
+                noted.update(kind=answer.kind, mode=answer.mode, refused=answer.refusal_reason)
+                noted.update(sentences=len(answer.sentences), **({"answer": answer.answer} if words else {}))
+        if answer:  # who has it goes, and that is no stop
+            yield answer
+
+    def _ask(
+        self, question: str, filters: Filters, stopped: Callable[[], bool], history: Sequence[Turn]
+    ) -> Iterator[Event]:
         question = checked_question(question)
         if self.settings.mode != "extractive":
             self._store.identify(self.settings.model)
@@ -325,12 +354,15 @@ class Assistant:
         asked, understood = question, None
         if history and self._leans(question):
             yield Working("Completing the question", needs_model=self.settings.mode != "extractive")
-            understood = self._completed(question, history)
+            with log.stage("complete"):
+                understood = self._completed(question, history)
             question = checked_question(understood)
             clock.lap("complete")
         among, _ = self.select(filters)
         retrieval = self.settings.retrieval
-        found = self.retriever.search(question, max(retrieval.papers, retrieval.reread, LISTED), among)
+        with log.stage("retrieve") as noted:
+            found = self.retriever.search(question, max(retrieval.papers, retrieval.reread, LISTED), among)
+            noted.update(papers=len(found.papers), confidence=round(found.confidence, 3))
         clock.lap("retrieve")
         considered = None if among is None else len(among)
         run = Run(asked, understood, found, filters, self._made(filters), clock, considered)
@@ -345,6 +377,8 @@ class Assistant:
         else:
             yield from self._compose(run, unsure, among, stopped)
 
+    @log.request()
+    @log.stage("claim")
     def check(self, claim: str, filters: Filters = NO_FILTERS) -> CheckResult:
         """Whether the abstract of an indexed paper states a claim: of those near it, the one that supports it best.
 
@@ -364,6 +398,8 @@ class Assistant:
             raise UsageError("No paper passes the filters: there is nothing to check the claim against.")
         return self._checked(claim, found.papers[best], verdicts[best], clock, filters)
 
+    @log.request()
+    @log.stage("claim")
     def check_text(self, claim: str, text: str) -> CheckResult:
         """Whether a text of the user's own states a claim. :raises RagError: as :meth:`check`."""
         claim = checked_question(claim, "claim")
@@ -433,25 +469,40 @@ class Assistant:
     def _compose(
         self, run: Run, unsure: bool, among: Sequence[Paper] | None, stopped: Callable[[], bool]
     ) -> Iterator[Event]:
-        """Write and check. :param unsure: whether the model should look more closely at what was found."""
+        """What the model makes of a question; where it can't be had or is too slow, what the abstracts say themselves.
+
+        :param unsure: whether the model should look more closely at what was found.
+        """
         yield Working("Loading the model", needs_model=True)
+        stage = "load"
         try:
-            tools = self._tools
-        except (ModelUnavailable, StorageError) as error:
+            with log.stage("load"):
+                tools = self._tools
+            run.clock.lap(stage)
+            stage = "generate"
+            yield from self._write(run, tools, unsure, among, stopped)
+        except (ModelUnavailable, StorageError, TimedOut) as error:
             if self.settings.mode == "generated":
                 raise
             yield Notice(f"{error} Until then answers are sentences extracted from the abstracts.")
-            run.clock.lap("load")
+            run.clock.lap(stage)
             run.mode = "extractive"
             yield run.refusal("off_topic") if run.is_off_topic else run.extract()
-            return
-        run.clock.lap("load")
-        answering = Answering(run.question, run.found.papers, tools, stopped)
+
+    def _write(
+        self, run: Run, tools: Tools, unsure: bool, among: Sequence[Paper] | None, stopped: Callable[[], bool]
+    ) -> Iterator[Event]:
+        """Write and check. :raises TimedOut: if that takes too long."""
+        limit = Limit(self.settings.generation.max_seconds)
+        answering = Answering(run.question, run.found.papers, tools, stopped, limit)
         if unsure:
             yield Working("Reading the nearest abstract")
         if unsure and (run.is_off_topic or not answering.is_clear()):
             yield Working("Searching in other words")
-            _, run.found = self._search_rewritten(run.question, run.found, among, tools.model, stopped)
+            over = limit.or_once(stopped)
+            with log.stage("reread"):
+                _, run.found = self._search_rewritten(run.question, run.found, among, tools.model, over)
+                limit.check()
             run.clock.lap("reread")
             yield run.shown
             if run.is_off_topic:

@@ -146,8 +146,8 @@ def _told(settings: Settings, question: str, filters: Filters, history: Sequence
             try:
                 yield from server.ask(settings, question, filters, history)
                 return
-            except Gone:
-                terminal.note("The server has gone; the question is answered without it.")
+            except Gone as gone:
+                terminal.note(f"The server {gone}; the question is answered without it.")
     with opened(settings) as assistant:
         yield from assistant.ask(question, filters, history=history)
 

@@ -16,10 +16,16 @@ terminal = Terminal()
 
 
 def load_settings(**flags: Any) -> Settings:
-    """:func:`rag.settings.load_settings`, imported when a command runs: a help page must not wait for pydantic."""
+    """:func:`rag.settings.load_settings`, and the log is written as they say.
+
+    Imported when a command runs: a help page must not wait for pydantic.
+    """
+    from rag import log
     from rag.settings import load_settings
 
-    return load_settings(**flags)
+    settings = load_settings(**flags)
+    log.configure(settings.log, terminal.note)
+    return settings
 
 
 @contextmanager

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Gone(Exception):
-    """The server ended before its answer did."""
+    """The server ended or froze before its answer came; it says which, as what "the server" did."""
 
 
 class Server:
@@ -30,7 +30,7 @@ class Server:
     def ask(self, settings: Settings, question: str, filters: Filters, history: Sequence[Turn]) -> Iterator[Told]:
         """The events of :meth:`rag.assistant.Assistant.ask`, less what was found; closing them stops the question.
 
-        :raises RagError: as that does. :raises Gone: if the server ends before.
+        :raises RagError: as that does. :raises Gone: if the server ends before, or nothing is heard of it for long.
         """
         from rag import wire
         from rag.answers import Answer
@@ -40,11 +40,14 @@ class Server:
             self._connection.send_bytes(request.packed())
             while True:
                 told = wire.read(self._connection.recv_bytes())
-                yield told
+                if not isinstance(told, wire.Alive):
+                    yield told
                 if isinstance(told, Answer):
                     return
+        except BlockingIOError as error:
+            raise Gone("has fallen silent") from error
         except (OSError, EOFError, wire.Broken) as error:
-            raise Gone from error
+            raise Gone("has gone") from error
 
 
 @contextmanager

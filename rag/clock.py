@@ -1,10 +1,13 @@
-"""How long each stage of an answer took."""
+"""How long each stage of an answer took, and how long all of them may take."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Callable
 
 from rag.answers import Seconds
+from rag.errors import TimedOut
 
 
 class Clock:
@@ -30,3 +33,27 @@ class Clock:
     def seconds(self) -> Seconds:
         known = {name: round(value, 3) for name, value in self._laps.items() if name in Seconds.model_fields}
         return Seconds(**known, total=round(time.perf_counter() - self._begun, 3))
+
+
+class Limit:
+    """The time that an answer may take, from when this was made."""
+
+    def __init__(self, seconds: float = math.inf):
+        self._seconds = seconds
+        self._end = time.monotonic() + seconds
+
+    def or_once(self, stopped: Callable[[], bool]) -> Callable[[], bool]:
+        """What is true once that is, or no time is left."""
+        return lambda: stopped() or self._is_over
+
+    @property
+    def _is_over(self) -> bool:
+        return time.monotonic() > self._end
+
+    def check(self) -> None:
+        """:raises TimedOut: if no time is left."""
+        if self._is_over:
+            raise TimedOut(
+                f"The answer took longer than {self._seconds:g} seconds and was stopped: name a smaller model with "
+                f"--model, or allow it more with RAG_GENERATION__MAX_SECONDS={2 * self._seconds:g}."
+            )

@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
+from rag import log
 from rag.assistant import NO_FILTERS, Assistant
 from rag.conversation import Turn
 from rag.errors import Busy, IndexMissing, RagError
@@ -192,7 +193,8 @@ class Desk:
                 self._take(self._assistant.reopening(progress))
 
     def _turn(self, job: Job) -> bool:
-        return self._line.wait(job, job.stop.is_set, lambda before: job.tell(Waiting(before)))
+        with log.stage("wait"):
+            return self._line.wait(job, job.stop.is_set, lambda before: job.tell(Waiting(before)))
 
     async def _served(self, work: Callable[[Job], None], stop: threading.Event | None = None) -> AsyncIterator[Any]:
         """What a piece of work tells, as it tells it. Who stops listening gives up the place in the line.
@@ -209,19 +211,19 @@ class Desk:
         job = Job(tell, stop or threading.Event())
 
         def run() -> None:
-            try:
-                work(job)
-            except RagError as error:
-                tell(_Ended(error))
-            except Exception:
-                _log.exception("A piece of work failed.")
-                tell(
-                    _Ended(RagError("This failed in a way that PaperTrail doesn't know; its log says how. Try again."))
-                )
-            else:
-                tell(_Ended())
-            finally:
-                self._line.leave(job)
+            with log.request() as id_:
+                try:
+                    work(job)
+                except RagError as error:
+                    tell(_Ended(error))
+                except Exception:
+                    _log.exception("A piece of work failed.")
+                    said = f"This failed in a way that PaperTrail doesn't know; its log says how, under {id_}."
+                    tell(_Ended(RagError(f"{said} Try again.")))
+                else:
+                    tell(_Ended())
+                finally:
+                    self._line.leave(job)
 
         threading.Thread(target=run, name="desk", daemon=True).start()
         try:

@@ -40,6 +40,7 @@ def examine(settings: Settings) -> list[Finding]:
         _disk(settings),
         _index(settings),
         _server(settings),
+        _log(settings),
     ]
 
 
@@ -105,3 +106,10 @@ def _server(settings: Settings) -> Finding:
         said = f"a server is running (process {place.pid}), with other settings or code: `rag ask` doesn't use it"
         return Finding(None, said, "stop it, and rag serve")
     return Finding(True, f"a server is running (process {place.pid}): `rag ask` is answered from there")
+
+
+def _log(settings: Settings) -> Finding:
+    if settings.log.file is None:
+        return Finding(None, "no log is written; RAG_LOG__FILE=FILE writes one")
+    also = ", with questions and answers" if settings.log.questions else ""
+    return Finding(None, f"log: {settings.log.file.expanduser().absolute()}{also}")

@@ -74,6 +74,12 @@ class Busy(RagError):
     code = "busy"
 
 
+class TimedOut(RagError):
+    """An answer took longer than the settings allow."""
+
+    code = "timed_out"
+
+
 class SettingsError(UsageError):
     """A setting is unknown or out of its range."""
 

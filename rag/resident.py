@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 _OF_A_QUESTION = {"model", "mode"}
 _FOLDERS = {"home", "data_dir", "cache_dir", "corpus", "weights_dir"}
+_BESIDE = {"log"}
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ def fingerprint(settings: Settings) -> str:
 
     All but model and mode, which come with each question.
     """
-    told = settings.model_dump(mode="json", exclude=_OF_A_QUESTION | _FOLDERS)
+    told = settings.model_dump(mode="json", exclude=_OF_A_QUESTION | _FOLDERS | _BESIDE)
     places = (settings.index_dir, settings.models_dir, settings.corpus, settings.weights_dir)
     told["places"] = [str(place and place.expanduser().absolute()) for place in places]
     # Models may be named by relative folders too, which are others elsewhere.

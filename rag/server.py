@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socketserver
 import threading
@@ -81,7 +82,7 @@ class _Visit(socketserver.BaseRequestHandler):
             with wire.authenticated(self.request, self.server.key, server=True) as connection:
                 asyncio.run(_answered(self.server.desk, connection))
         except (OSError, EOFError, wire.Broken) as error:
-            _log.debug("A visit ended: %s", error)
+            _log.debug("A visit ended: %s", type(error).__name__)
 
 
 async def _answered(desk: Desk, connection: Connection) -> None:
@@ -90,8 +91,18 @@ async def _answered(desk: Desk, connection: Connection) -> None:
         hung_up = threading.Event()
         asyncio.get_running_loop().add_reader(connection.fileno(), hung_up.set)  # the client has nothing more to say
         choice = Choice(request.filters, request.model, request.mode)
+        beating = asyncio.create_task(_beating(connection))
         async for event in desk.ask(request.question, choice, request.history, hung_up):
             if isinstance(event, _SHOWN):
                 connection.send_bytes(wire.packed(event))
+        beating.cancel()
     except RagError as error:
         connection.send_bytes(wire.packed(error))
+
+
+async def _beating(connection: Connection) -> None:
+    """Shows a client who waits that there is something to wait for."""
+    with contextlib.suppress(OSError):  # the client has gone, which ends the question too
+        while True:
+            await asyncio.sleep(wire.BEAT)
+            connection.send_bytes(wire.packed(wire.Alive()))

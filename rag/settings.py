@@ -54,7 +54,7 @@ class Generation(_Section):
 
     max_tokens: int = Field(220, ge=16, le=4096, description="longest draft")
     prompt_lookup_tokens: int = Field(10, ge=0, le=64, description="tokens drafted from the prompt; 0 turns it off")
-    max_seconds: float = Field(180, gt=0, description="a draft that takes longer is cut off")
+    max_seconds: float = Field(180, gt=0, description="reading, writing and checking that take longer are stopped")
     threads: int | None = Field(None, ge=1, description="CPU threads; unset leaves the choice to torch")
 
 
@@ -67,6 +67,17 @@ class Grounding(_Section):
     )
     checked_papers: int = Field(5, ge=1, le=50, description="papers that a claim about no paper is checked against")
     checker: str | None = Field(None, description="hub id or folder of an entailment model that checks instead")
+
+
+class Log(_Section):
+    """What is written down of each question's way."""
+
+    file: Path | None = Field(None, description="where lines of JSON go; unset, warnings go to standard error")
+    level: Literal["debug", "info", "warning", "error"] | None = Field(
+        None, description="what is less than this is left out; unset, info in a file and warning on standard error"
+    )
+    questions: bool = Field(False, description="log what is asked, what is answered and what errors say, too")
+    max_bytes: int = Field(5_000_000, ge=1000, description="a file that would grow longer is set aside")
 
 
 class Settings(BaseSettings):
@@ -88,6 +99,7 @@ class Settings(BaseSettings):
     retrieval: Retrieval = Retrieval()
     generation: Generation = Generation()
     grounding: Grounding = Grounding()
+    log: Log = Log()
 
     @property
     def index_dir(self) -> Path:

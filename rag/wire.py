@@ -24,14 +24,21 @@ from rag.errors import RagError
 from rag.events import Doing, Drafting, Notice, Waiting, Working
 from rag.filters import Filters
 
-SHORT, FOR_EVER = 5, 0
-"""Seconds that the other side has to show that it knows the key; then an answer may take its time."""
+SHORT, SILENT, BEAT = 5, 30, 5
+"""Seconds: in which the other side has to show that it knows the key; after which it is given up, if it says nothing;
+and between two signs of life of a server that works."""
 MOST_BYTES = 1 << 22
 """A request that is longer is none: all that a command line and eight earlier turns can hold is shorter."""
 
-Told = Working | Waiting | Doing | Notice | Drafting | Answer
+
+@dataclass(frozen=True)
+class Alive:
+    """The server works on; there is nothing to tell."""
+
+
+Told = Working | Waiting | Doing | Notice | Drafting | Alive | Answer
 _DATACLASSES: dict[str, Callable[..., Any]] = {
-    kind.__name__: kind for kind in (Working, Waiting, Doing, Notice, Drafting)
+    kind.__name__: kind for kind in (Working, Waiting, Doing, Notice, Drafting, Alive)
 }
 
 
@@ -101,7 +108,7 @@ def authenticated(connected: socket.socket, key: str, *, server: bool) -> Iterat
             _wait_at_most(connected, SHORT)
             for step in steps:
                 step(connection, key.encode())
-            _wait_at_most(connected, FOR_EVER)
+            _wait_at_most(connected, SILENT)
         except (OSError, EOFError, AuthenticationError, AssertionError) as error:
             raise Broken(f"not authenticated: {error}") from error
         yield connection

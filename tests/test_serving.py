@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -62,6 +63,9 @@ assistant.told()
 with open_door(Desk(assistant)):
     threading.Event().wait()
 """
+
+# The same, but that it freezes.
+FREEZING = DYING.replace("os._exit(9)", "os.kill(os.getpid(), 19)")
 
 
 @contextmanager
@@ -314,15 +318,19 @@ def test_a_request_that_is_none_ends_only_its_own_connection(
     assert served("ask", CAPITAL).status == 3
 
 
-def test_a_server_that_dies_in_the_middle_is_answered_without(run: Run, invented: Settings) -> None:
+@pytest.mark.parametrize(("code", "what"), [(DYING, "has gone"), (FREEZING, "has fallen silent")])
+def test_a_server_that_ends_in_the_middle_is_answered_without(
+    code: str, what: str, run: Run, invented: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "SILENT", 3)
     run("ingest")
-    with process(invented, DYING):
+    with process(invented, code):
         result = run("ask", "What is Quux?")
     assert result.status == 0
     assert "Quux is a kettle" in result.out
     assert [line for line in result.err.splitlines() if not line.startswith("Loading ")] == [
         "Searching…",
-        "The server has gone; the question is answered without it.",
+        f"The server {what}; the question is answered without it.",
         "Searching…",
     ]
 
@@ -424,6 +432,33 @@ def test_who_hangs_up_stops_the_writing(extractive: Assistant, model: Gated, tmp
         assert model.pieces < 100  # of 203
         with asked(settings) as events:
             assert until(events, Answer).question == PDS
+
+
+def test_a_server_that_takes_its_time_is_waited_for(
+    extractive: Assistant, model: Gated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "SILENT", 2)
+    monkeypatch.setattr(wire, "BEAT", 0.2)
+    with door(extractive, model, tmp_path) as settings, asked(settings) as events:
+        until(events, Drafting)
+        threading.Timer(5, model.gate.set).start()
+        assert until(events, Answer).question == PDS
+
+
+def test_a_client_who_asks_nothing_is_not_waited_for(
+    extractive: Assistant, model: Gated, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wire, "SILENT", 1)
+    with door(extractive, model, tmp_path) as settings:
+        place = Place.of(settings)
+        assert place is not None
+        with (
+            socket.create_connection(("127.0.0.1", place.port)) as connected,
+            wire.authenticated(connected, place.key, server=False) as connection,
+        ):
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 60, 0))
+            with pytest.raises(EOFError):
+                connection.recv_bytes()
 
 
 def test_questions_are_answered_in_the_order_in_which_they_came(
