@@ -16,7 +16,7 @@ from rag.progress import Progress, silent
 from rag.text import escaped
 
 Json = dict[str, Any]
-MAX_BYTES, MAX_LINES = 256 << 20, 1_000_000
+MAX_BYTES, MAX_LINES = 64 << 20, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,6 @@ def input_lines(input_: str, stdin: BinaryIO) -> list[str]:
     """
     try:
         data = stdin.read(MAX_BYTES + 1) if input_ == "-" else read_at_most(Path(input_), MAX_BYTES)
-        text = (data or b"").decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{input_} is not UTF-8 text: save it as UTF-8.") from error
     except OSError as error:
         raise UsageError(
             f"{input_} can't be read ({error.strerror}): name a file of JSON lines, or - for standard input."
@@ -59,6 +56,10 @@ def input_lines(input_: str, stdin: BinaryIO) -> list[str]:
         raise UsageError(f"{input_} is larger than {MAX_BYTES >> 20} MiB: split it into smaller files.")
     if data.count(b"\n") > MAX_LINES:
         raise UsageError(f"{input_} has more than {MAX_LINES:,} lines: split it into smaller files.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{input_} is not UTF-8 text: save it as UTF-8.") from error
     return text.removesuffix("\n").split("\n") if text else []
 
 
