@@ -259,6 +259,8 @@ def _console(**options: Any) -> Console:
 
     class Plain(Console):
         def on_broken_pipe(self) -> None:
+            if self.stderr:
+                super().on_broken_pipe()
             raise ClosedPipe
 
         def render(self, *what: Any, **how: Any) -> Iterator[Segment]:

@@ -8,7 +8,7 @@ import re
 import sys
 import threading
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 
@@ -160,8 +160,9 @@ def test_what_is_no_batch_is_refused(name: str, run: Run, tmp_path: Path) -> Non
 
 def test_a_bad_line_of_any_kind_loses_no_other(run: Run, tmp_path: Path) -> None:
     good = '{"question": "What does PDS do?"}'
-    lines = ["\ufeff" + good, "\0\0", "[" * 200_000, '{"question": "' + "a" * 5_000_000 + '"}', '{"question": "\\u0000"}',
-             '{"question": "\\u202ea"}', '{"question": "\\ud800"}', '{"id": "\\ud800", "question": "PDS"}',
+    lines = ["\ufeff" + good, "\0\0", "[" * 200_000, '{"question": "' + "a" * 5_000_000 + '"}',
+             '{"question": "\\u0000"}', '{"question": "\\u202ea"}', '{"question": "\\ud800"}',
+             '{"id": "\\ud800", "question": "PDS"}',
              '{"id": 1e400, "question": "PDS"}', '{"id": ' + "9" * 5000 + ', "question": "PDS"}',
              '{"question": "' + "\u0301\u0327" * 1900 + '"}', good]  # fmt: skip
     path = tmp_path / "in.jsonl"
@@ -211,28 +212,25 @@ def test_a_text_to_check_against_has_an_end(run: Run, tmp_path: Path, tiny_model
 # Settings ----------------------------------------------------------------------------------------------
 
 SETTINGS: dict[str, Maker] = {
-    name: maker
-    for name, maker in {
-        "two gigabytes": sparse(2 << 30, "settings.toml"),
-        "nested deeply": file("a = " + "[" * 100_000, "settings.toml"),
-        "UTF-16": file('mode = "auto"'.encode("utf-16"), "settings.toml"),
-        "Latin-1": file('model = "ä"'.encode("latin-1"), "settings.toml"),
-        "NUL": file('mode = "auto"\0', "settings.toml"),
-        "zip": zipped("settings.toml"),
-        "a NUL in a folder's name": file('data_dir = "a\\u0000b"', "settings.toml"),
-        "a folder's name that is too long": file(f'data_dir = "{"a" * 5000}"', "settings.toml"),
-        "nobody's home": file('cache_dir = "~nobody-of-that-name"', "settings.toml"),
-        "an escape sequence": file('"\\u001b[2J" = 1', "settings.toml"),
-    }.items()
+    "two gigabytes": sparse(2 << 30, "settings.toml"),
+    "nested deeply": file("a = " + "[" * 100_000, "settings.toml"),
+    "UTF-16": file('mode = "auto"'.encode("utf-16"), "settings.toml"),
+    "Latin-1": file('model = "ä"'.encode("latin-1"), "settings.toml"),
+    "NUL": file('mode = "auto"\0', "settings.toml"),
+    "zip": zipped("settings.toml"),
+    "a NUL in a folder's name": file('data_dir = "a\\u0000b"', "settings.toml"),
+    "a folder's name that is too long": file(f'data_dir = "{"a" * 5000}"', "settings.toml"),
+    "nobody's home": file('cache_dir = "~nobody-of-that-name"', "settings.toml"),
+    "an escape sequence": file('"\\u001b[2J" = 1', "settings.toml"),
 }
 
 
 @pytest.fixture
-def home_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def home_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("RAG_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("RAG_HOME", str(tmp_path))
-    yield tmp_path
+    return tmp_path
 
 
 @pytest.mark.parametrize("name", SETTINGS)
