@@ -113,7 +113,7 @@ def _stored(path: Path) -> dict[str, object]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path} can't be read as JSON ({error}): mend it or delete it.") from error
     return data if isinstance(data, dict) else {}
 

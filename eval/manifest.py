@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict
 
 import rag
 from rag.answers import ModelUsed
@@ -101,7 +101,7 @@ class Manifest(BaseModel):
         """The manifest of a run. :raises UsageError: if the folder holds none."""
         try:
             return cls.model_validate_json((folder / FILE).read_text(encoding="utf-8"))
-        except (OSError, ValidationError) as error:
+        except (OSError, ValueError) as error:  # a pydantic error is a ValueError
             raise UsageError(f"There is no run in {folder}: make one with `rag eval run`.") from error
 
     def write(self, folder: Path) -> None:

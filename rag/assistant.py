@@ -37,7 +37,7 @@ from rag.probe import probe_file
 from rag.progress import Progress, silent
 from rag.prompts import PLACEHOLDERS, Prompt, prompts_sha256
 from rag.questions import checked_question, named
-from rag.readers import pages, read_corpus
+from rag.readers import pages, read_corpus, resolved
 from rag.reading import Reader, Text
 from rag.reread import is_foreign, reread, rewrite
 from rag.resources import resource
@@ -47,6 +47,8 @@ from rag.settings import Settings
 from rag.text import readable
 
 NO_FILTERS = Filters()
+MAX_TEXT = 100_000
+"""Characters of a text that a claim is checked against: some dozen pages."""
 
 
 Event = Working | Notice | Found | Drafting | Answer
@@ -405,6 +407,11 @@ class Assistant:
         claim = checked_question(claim, "claim")
         if not text.strip():
             raise UsageError("The text to check the claim against is empty.")
+        if len(text) > MAX_TEXT:
+            raise UsageError(
+                f"The text to check the claim against has {len(text):,} characters and at most {MAX_TEXT:,} are read: "
+                f"shorten it."
+            )
         clock = Clock()
         read = text_as_paper(text)
         known = self.index.papers.get(read.paper_id, read)  # an indexed abstract is read under its title
@@ -554,5 +561,5 @@ def default_corpus(settings: Settings) -> tuple[Path, str | None]:
 
 def _scope(path: Path, label: str | None) -> list[str]:
     """The sources that reading a path accounts for: a folder, ending in a slash, or single files."""
-    folder = path.expanduser().resolve()
+    folder = resolved(path)
     return [f"{label or folder}/"] if folder.is_dir() else [name for _, name in pages(path, label)]

@@ -7,13 +7,16 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from rag.errors import RagError, StorageError, UsageError
+from rag.files import read_at_most
 from rag.filters import Filters
 from rag.progress import Progress, silent
+from rag.text import escaped
 
 Json = dict[str, Any]
+MAX_BYTES, MAX_LINES = 64 << 20, 1_000_000
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,28 @@ class BadLine:
     message: str
     own_id: bool = False
     """Whether the line gave its id, rather than getting its number."""
+
+
+def input_lines(input_: str, stdin: BinaryIO) -> list[str]:
+    """The lines of a file, or of standard input for ``-``.
+
+    :raises UsageError: if it can't be read, isn't UTF-8, or is too large.
+    """
+    try:
+        data = stdin.read(MAX_BYTES + 1) if input_ == "-" else read_at_most(Path(input_), MAX_BYTES)
+    except OSError as error:
+        raise UsageError(
+            f"{input_} can't be read ({error.strerror}): name a file of JSON lines, or - for standard input."
+        ) from error
+    if data is None or len(data) > MAX_BYTES:
+        raise UsageError(f"{input_} is larger than {MAX_BYTES >> 20} MiB: split it into smaller files.")
+    if data.count(b"\n") > MAX_LINES:
+        raise UsageError(f"{input_} has more than {MAX_LINES:,} lines: split it into smaller files.")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{input_} is not UTF-8 text: save it as UTF-8.") from error
+    return text.removesuffix("\n").split("\n") if text else []
 
 
 def read_requests(lines: Iterable[str], noun: str = "question") -> list[Request | BadLine]:
@@ -114,7 +139,7 @@ def run_batch(
     :raises StorageError: if the output can't be written; what was written so far is whole lines.
     """
     if output is not None:
-        output = output.resolve()  # a link stays one; what it points at is written
+        output = _writable(output)
     kept = _kept(requests, output, is_current) if output else {}
     failed = 0
     with _Sink(requests, kept, output, stream) as sink:
@@ -130,6 +155,21 @@ def run_batch(
             sink.write(record)
         progress(task, len(requests), len(requests))
     return failed
+
+
+def _writable(output: Path) -> Path:
+    """Where an output is written: a link stays one, and what it points at is.
+
+    :raises StorageError: if that is a device, a pipe or nowhere; a device would be replaced by a file.
+    """
+    try:
+        output = output.resolve()
+        if output.exists() and not output.is_file():
+            raise StorageError(f"{output} is no file: name another --output.")
+    except (OSError, RuntimeError) as error:  # a name that is too long, a circle of links
+        reason = getattr(error, "strerror", None) or error
+        raise StorageError(f"{output} can't be written ({reason}): name another --output.") from error
+    return output
 
 
 def _result(request: Request | BadLine, work: Callable[[Request], Json]) -> Json:
@@ -166,7 +206,7 @@ def _records(output: Path) -> Iterator[Json]:
     for line in text.split("\n")[:-1]:
         try:
             record = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(record, dict) and isinstance(record.get("id"), str | int):
             yield record
@@ -237,4 +277,4 @@ class _Sink:
 
 
 def _line(record: Json) -> str:
-    return json.dumps(record, ensure_ascii=False) + "\n"
+    return escaped(json.dumps(record, ensure_ascii=False)) + "\n"

@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import TemplateError
 
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
 Message = dict[str, str]
+
+
+def reserve_marks(tokenizer: Tokenizer) -> None:
+    """Make special what a model reads as a mark, whatever its file says: Qwen2's counts ``<tool_call>`` as a word."""
+    from tokenizers import AddedToken
+
+    added = tokenizer.get_added_tokens_decoder().values()
+    marks = [token.content for token in added if token.content[:1] == "<" and token.content[-1:] == ">"]
+    tokenizer.add_special_tokens([AddedToken(mark, special=True, normalized=False) for mark in marks])
 
 
 @dataclass(frozen=True)

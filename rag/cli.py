@@ -427,7 +427,7 @@ def _is_batch(text: str | None, input_: str | None, output: Path | None, noun: s
         raise UsageError(f"Both a {noun} and --input {input_} are given: give one of them.")
     if output is not None and input_ is None:
         raise UsageError(f"--output {output} is for batches: name the {noun}s with --input.")
-    if output is not None and input_ not in (None, "-") and output.resolve() == Path(str(input_)).resolve():
+    if output is not None and input_ not in (None, "-") and os.path.realpath(output) == os.path.realpath(input_):
         raise UsageError(f"--input and --output are the same file {output}: name another --output.")
     return input_ is not None
 
@@ -443,19 +443,11 @@ def _batch(
 ) -> int:
     from dataclasses import replace
 
-    from rag.batch import Request, read_requests, run_batch
+    from rag.batch import Request, input_lines, read_requests, run_batch
 
-    try:
-        text = sys.stdin.read() if input_ == "-" else Path(str(input_)).read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{input_} is not UTF-8 text: save it as UTF-8.") from error
-    except OSError as error:
-        raise UsageError(
-            f"{input_} can't be read ({error.strerror}): name a file of JSON lines, or - for standard input."
-        ) from error
     requests = [
         replace(request, filters=filters) if isinstance(request, Request) and not request.filters else request
-        for request in read_requests(text.removesuffix("\n").split("\n") if text else [], asked)
+        for request in read_requests(input_lines(str(input_), sys.stdin.buffer), asked)
     ]
     work, is_current = line
     try:

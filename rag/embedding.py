@@ -99,6 +99,7 @@ class Embedder:
         tokenizer = Tokenizer.from_file(str(self.folder / "tokenizer.json"))
         tokenizer.no_padding()
         tokenizer.enable_truncation(_MOST_PIECES)
+        tokenizer.encode_special_tokens = True  # "[SEP]" in a text is text
         return tokenizer
 
     @cached_property

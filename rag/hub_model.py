@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rag.chat import Chat, Message
+from rag.chat import Chat, Message, reserve_marks
 from rag.llm import NO, REPLY_TOKENS, YES, Floats
 from rag.models import Weights
 from rag.processor import avoid_broken_amx
@@ -60,6 +60,8 @@ class HubModel:
         where: dict[str, Any] = {"local_files_only": local, "cache_dir": hub_cache}
         with quiet_transformers(), _weights_counted(progress):
             tokenizer = AutoTokenizer.from_pretrained(weights.source, **where)
+            if tokenizer.is_fast:
+                reserve_marks(tokenizer.backend_tokenizer)
             model = AutoModelForCausalLM.from_pretrained(weights.source, dtype=torch.bfloat16, **where)
         return cls(weights, generation, model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer)
 
@@ -105,7 +107,7 @@ class HubModel:
                 over = abandoned.is_set() or stopped() or time.monotonic() > deadline
                 return torch.full((input_ids.shape[0],), over, dtype=torch.bool, device=input_ids.device)
 
-        begun = self.tokenizer(begin, add_special_tokens=False)["input_ids"] if begin else []
+        begun = self._tokenized(begin, True) if begin else []
         ids = torch.tensor([[*self.encode(messages), *begun]], device=self.model.device)
         streamer = TextIteratorStreamer(self.tokenizer, skip_prompt=True, skip_special_tokens=True)
         failures: list[BaseException] = []

@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -121,8 +121,10 @@ class ModelStore:
             if spec.kind != "generator":
                 raise UsageError(f"{spec.name} embeds text and can't write answers: `rag models` lists those that can.")
             return spec
-        folder = Path(name).expanduser()
-        if folder.is_dir():
+        folder = Path(name)
+        with suppress(RuntimeError):  # "~nobody" is no folder
+            folder = folder.expanduser()
+        if os.path.isdir(folder):  # Path.is_dir raises for a name that is too long
             if not (folder / "config.json").is_file():
                 raise UsageError(f"{folder} has no config.json: name a folder that transformers can load a model from.")
             return Weights(folder.name, str(folder), None, pinned=False)

@@ -63,7 +63,8 @@ def definitions(text: str) -> Iterator[tuple[str, str]]:
         short = match.group(1)
         if not any(letter.isupper() for letter in short):
             continue
-        before = " ".join(text[: match.start()].split()[-min(len(short) + 5, 2 * len(short)) :])
+        most = min(len(short) + 5, 2 * len(short))
+        before = " ".join(text[: match.start()].rsplit(maxsplit=most)[-most:])
         at = len(before)
         for place in range(len(short) - 1, -1, -1):
             letter = short[place].casefold()

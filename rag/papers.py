@@ -14,10 +14,13 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from rag.errors import PageError
+from rag.files import read_at_most
+from rag.text import visible
 
 TitleSource = Literal["page", "catalogue", "derived"]
 _TITLE_RANK: dict[TitleSource, int] = {"page": 0, "catalogue": 1, "derived": 2}
 _DERIVED_WORDS = 10
+_CATALOGUE_BYTES, _CATALOGUE_TITLE = 64 << 20, 1000
 
 _ARXIV_ID = re.compile(r"\barxiv\s*:\s*(\d{4}\.\d{4,5})", re.IGNORECASE)
 _URL = re.compile(r"https?://[^\s<>\"“”‘’\[\]{}\\^`|]+")
@@ -108,13 +111,21 @@ class Catalogue:
         :raises PageError: if the file is not such a list.
         """
         try:
-            entries = json.loads(path.read_text(encoding="utf-8"))
+            data = read_at_most(path, _CATALOGUE_BYTES)
+            if data is None:
+                raise ValueError(f"it is larger than {_CATALOGUE_BYTES >> 20} MiB")
+            entries = json.loads(data)
             for entry in entries:
                 if not entry["title"] or not (entry.get("begins") or entry.get("paper_id")):
                     raise ValueError("an entry lacks a title, or what its abstract begins with")
                 if not all(isinstance(value, str) for value in entry.values()):
                     raise ValueError("an entry has a value that is not a string")
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+                for value in entry.values():
+                    value.encode()  # half of a surrogate pair can't be kept
+                entry["title"] = " ".join(entry["title"].split())
+                if not 0 < len(entry["title"]) <= _CATALOGUE_TITLE:
+                    raise ValueError(f"a title is not one line of at most {_CATALOGUE_TITLE:,} characters")
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise PageError(f"{path} is not a list of titles ({error}): mend it or delete it.") from error
         return cls(tuple(entries))
 
@@ -168,13 +179,13 @@ def _paper(record: Record, catalogue: Catalogue) -> Paper:
             title, title_source = derived_title(record.abstract), "derived"
     return Paper(
         paper_id=paper_id(record.abstract),
-        title=title,
+        title=visible(title),
         title_source=title_source,
         abstract=record.abstract,
-        authors=record.authors,
+        authors=tuple(map(visible, record.authors)),
         authors_complete=record.authors_complete,
-        listed_on=(record.listed_on,) if record.listed_on else (),
-        affiliations=record.affiliations,
+        listed_on=(visible(record.listed_on),) if record.listed_on else (),
+        affiliations=tuple(map(visible, record.affiliations)),
         date=record.date or (arxiv_date(arxiv) if arxiv else None),
         date_text=record.date_text,
         category=record.category,
@@ -217,7 +228,7 @@ def derived_title(abstract: str) -> str:
 
 def arxiv_date(arxiv: str) -> str | None:
     """The month in which an arXiv id was given out, as YYYY-MM (ids since April 2007)."""
-    match = re.match(r"(\d\d)(0[1-9]|1[0-2])\.", arxiv)
+    match = re.match(r"([0-9][0-9])(0[1-9]|1[0-2])\.", arxiv)
     return f"20{match[1]}-{match[2]}" if match else None
 
 

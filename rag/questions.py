@@ -12,7 +12,7 @@ from typing import Literal
 from rag.errors import UsageError
 from rag.names import Match, NameTable, is_name, key
 from rag.papers import Paper
-from rag.text import readable, words
+from rag.text import STOP_WORDS, readable, words
 
 Kind = Literal["what", "how", "fact", "yes-no", "described", "compare", "list"]
 
@@ -20,6 +20,8 @@ MAX_QUESTION = 4000
 """Characters of a question, or of a claim."""
 # A name that is surer than this is meant; a title has at least so many words.
 _CERTAIN, _TITLE_WORDS = 0.6, 3
+# "What does it do" as a title would be in half of all questions.
+_TELLING_WORDS = 2
 _OWNERS = 2
 _JOINS = re.compile(r"\b(?:and|or|than)\b", re.I)
 _WORKS = r"(?:papers|works|studies|articles|publications|surveys|reviews|authors|groups|preprints)"
@@ -94,7 +96,8 @@ def _titles(paper: Paper) -> Iterator[str]:
     title = readable(paper.title)
     for part in (title, title.partition(":")[0]):
         plain = _plain(part)
-        if len(plain.split()) >= _TITLE_WORDS:
+        said = plain.split()
+        if len(said) >= _TITLE_WORDS and len(set(said) - STOP_WORDS) >= _TELLING_WORDS:
             yield plain
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -27,6 +27,22 @@ from rag.errors import SettingsError
 
 APP = "papertrail"
 Mode = Literal["auto", "generated", "extractive"]
+_MOST_BYTES = 1 << 20
+"""Of a settings file: TOML of another kind takes a parser minutes and gigabytes."""
+
+
+def _possible(path: Path) -> Path:
+    """:raises ValueError: if nothing can be at a path."""
+    try:
+        if "\0" in str(path):
+            raise ValueError("it holds a NUL character")
+        path.expanduser().exists()
+    except (OSError, RuntimeError) as error:
+        raise ValueError(getattr(error, "strerror", None) or str(error)) from error
+    return path
+
+
+Folder = Annotated[Path, AfterValidator(_possible)]
 
 
 class _Section(BaseModel):
@@ -55,7 +71,7 @@ class Generation(_Section):
     max_tokens: int = Field(220, ge=16, le=4096, description="longest draft")
     prompt_lookup_tokens: int = Field(10, ge=0, le=64, description="tokens drafted from the prompt; 0 turns it off")
     max_seconds: float = Field(180, gt=0, description="reading, writing and checking that take longer are stopped")
-    threads: int | None = Field(None, ge=1, description="CPU threads; unset leaves the choice to torch")
+    threads: int | None = Field(None, ge=1, le=1024, description="CPU threads; unset leaves the choice to torch")
 
 
 class Grounding(_Section):
@@ -72,7 +88,7 @@ class Grounding(_Section):
 class Log(_Section):
     """What is written down of each question's way."""
 
-    file: Path | None = Field(None, description="where lines of JSON go; unset, warnings go to standard error")
+    file: Folder | None = Field(None, description="where lines of JSON go; unset, warnings go to standard error")
     level: Literal["debug", "info", "warning", "error"] | None = Field(
         None, description="what is less than this is left out; unset, info in a file and warning on standard error"
     )
@@ -87,11 +103,11 @@ class Settings(BaseSettings):
         env_prefix="RAG_", env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
     )
 
-    home: Path | None = Field(None, description="keeps data, caches and settings in this one folder")
-    data_dir: Path | None = Field(None, description="where the index lives")
-    cache_dir: Path | None = Field(None, description="where fetched models live")
-    corpus: Path | None = Field(None, description="what `rag ingest` reads when it is given no path")
-    weights_dir: Path | None = Field(None, description="a folder with weight files that you fetched yourself")
+    home: Folder | None = Field(None, description="keeps data, caches and settings in this one folder")
+    data_dir: Folder | None = Field(None, description="where the index lives")
+    cache_dir: Folder | None = Field(None, description="where fetched models live")
+    corpus: Folder | None = Field(None, description="what `rag ingest` reads when it is given no path")
+    weights_dir: Folder | None = Field(None, description="a folder with weight files that you fetched yourself")
     model: str = Field("qwen2.5-coder-1.5b-instruct", description="catalogue name, hub id or local folder")
     mode: Mode = "auto"
     offline: bool = Field(False, description="never use the network, not even to fetch a model")
@@ -145,9 +161,12 @@ def _folder(own: Path | None, home: Path | None, name: str, otherwise: Path) -> 
 
 
 def settings_file() -> Path:
-    """Where the settings file is looked for; it need not exist."""
+    """Where the settings file is looked for; it need not exist. :raises SettingsError: if ``RAG_HOME`` can't be."""
     home = os.environ.get("RAG_HOME")
-    return (Path(home).expanduser() if home else platformdirs.user_config_path(APP)) / "settings.toml"
+    try:
+        return (Path(home).expanduser() if home else platformdirs.user_config_path(APP)) / "settings.toml"
+    except RuntimeError as error:
+        raise SettingsError(f"RAG_HOME={home} leads nowhere ({error}): set it to a folder.") from error
 
 
 def load_settings(**flags: Any) -> Settings:
@@ -155,16 +174,21 @@ def load_settings(**flags: Any) -> Settings:
 
     :raises SettingsError: for an unknown name in the file, a value out of its range, or a file that isn't TOML.
     """
+    file = settings_file()
     try:
+        if file.is_file() and file.stat().st_size > _MOST_BYTES:
+            raise SettingsError(f"{file} is larger than {_MOST_BYTES >> 20} MiB: mend it or delete it.")
         return Settings(**{name: value for name, value in flags.items() if value is not None})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
         raise SettingsError(
-            f"Setting {name!r} is not usable ({first['msg']}): change it in {settings_file()}, "
+            f"Setting {name!r} is not usable ({first['msg']}): change it in {file}, "
             f"in the environment, or in the flag that set it."
         ) from error
     except SourceError as error:
         raise SettingsError(f"{str(error)[:1].upper()}{str(error)[1:]}: mend it.") from error
+    except RecursionError as error:
+        raise SettingsError(f"A setting in {file} or in the environment is nested too deeply: mend it.") from error
     except (ValueError, OSError) as error:  # tomllib's decode error is a ValueError
-        raise SettingsError(f"{settings_file()} can't be read as TOML ({error}): mend it or delete it.") from error
+        raise SettingsError(f"{file} can't be read as TOML ({error}): mend it or delete it.") from error

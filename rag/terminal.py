@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,19 +41,11 @@ class Terminal:
 
     @cached_property
     def _out(self) -> Console:
-        from rich.console import Console
-
-        class Out(Console):
-            def on_broken_pipe(self) -> None:
-                raise ClosedPipe
-
-        return Out(highlight=False, markup=False, emoji=False, soft_wrap=not sys.stdout.isatty())
+        return _console(soft_wrap=not sys.stdout.isatty())
 
     @cached_property
     def _err(self) -> Console:
-        from rich.console import Console
-
-        return Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=not sys.stderr.isatty())
+        return _console(stderr=True, soft_wrap=not sys.stderr.isatty())
 
     # Standard error ----------------------------------------------------------------------------
 
@@ -118,9 +110,11 @@ class Terminal:
     # Standard output ---------------------------------------------------------------------------
 
     def out(self, text: str) -> None:
-        """Text as it is."""
+        """JSON, or plain text, as it is; what a terminal would obey is escaped."""
+        from rag.text import escaped
+
         try:
-            print(text, flush=True)
+            print(escaped(text), flush=True)
         except BrokenPipeError:
             raise ClosedPipe from None
 
@@ -254,6 +248,26 @@ class Terminal:
             if finding.next:
                 line.append(f"\n         → {finding.next}", style="yellow")
             self._out.print(line)
+
+
+def _console(**options: Any) -> Console:
+    """A console that shows what it is told, whoever wrote that; none of it is markup or obeyed by a terminal."""
+    from rich.console import Console
+    from rich.segment import Segment
+
+    from rag.text import visible
+
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            if self.stderr:
+                super().on_broken_pipe()
+            raise ClosedPipe
+
+        def render(self, *what: Any, **how: Any) -> Iterator[Segment]:
+            for segment in super().render(*what, **how):
+                yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+    return Plain(highlight=False, markup=False, emoji=False, **options)
 
 
 def _bars(console: Console) -> Bars:

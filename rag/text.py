@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import math
 import re
 import unicodedata
@@ -33,7 +35,8 @@ _LATEX = re.compile(
     r"|\\[%&_#${}]"  # escaped signs
 )
 _LINK = re.compile(r"\\(?:url|href)\{([^{}]*)\}(?:\{([^{}]*)\})?")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # escape sequences that a terminal would obey
+# Escape sequences that a terminal would obey, signs that turn round what follows them, tags that only a model sees.
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 # Abstracts are far shorter. A page of another kind must not make a question take minutes.
 _MAX_CHARACTERS = 4000
 _TIE = re.compile(r"(?<=[A-Za-z.])~(?=[A-Za-z(\[\d])")
@@ -92,7 +95,17 @@ def readable(text: str) -> str:
     """
     if "\\" in text or "$" in text:
         text = _LATEX.sub(lambda match: _plain(match.group()), text)
-    return _CONTROL.sub("", _TIE.sub(" ", text))
+    return visible(_TIE.sub(" ", text))
+
+
+def visible(text: str) -> str:
+    """The text without what nobody sees and a terminal, a page or a model would obey; line ends and tabs stay."""
+    return _UNSEEN.sub("", text)
+
+
+def escaped(written: str) -> str:
+    """The same JSON, in which what :func:`visible` leaves out is escaped."""
+    return _UNSEEN.sub(lambda match: json.dumps(match.group())[1:-1], written)
 
 
 def shortened(text: str) -> str:
@@ -130,6 +143,8 @@ def _plain(latex: str) -> str:
 def _latex() -> LatexNodes2Text:
     from pylatexenc.latex2text import LatexNodes2Text
 
+    # Of what is not quite LaTeX it warns once a sign, and an abstract may hold thousands.
+    logging.getLogger("pylatexenc").setLevel(logging.CRITICAL)
     return LatexNodes2Text(math_mode="text")
 
 

@@ -64,13 +64,14 @@ class Request:
         """:raises Broken: if it is none. :raises UsageError: for filters that can't be."""
         with _understood():
             given = json.loads(data)
-            for name in ("question", "model", "mode"):
-                if not isinstance(given[name], str):
-                    raise TypeError(name)
-            given["filters"]["papers"] = tuple(given["filters"]["papers"])
-            given["filters"] = Filters(**given["filters"])
-            given["history"] = tuple(Turn(**turn) for turn in given["history"])
-            return cls(**given)
+            filters, history = given.pop("filters"), given.pop("history")
+            papers = filters.pop("papers")
+            turns = [Turn(**turn) for turn in history]
+            texts = [*given.values(), *papers, *(text for turn in turns for text in asdict(turn).values())]
+            limits = [limit for limit in filters.values() if limit is not None]
+            if not all(isinstance(text, str) for text in (*texts, *limits)):
+                raise TypeError("what is no text")
+            return cls(**given, filters=Filters(tuple(papers), **filters), history=tuple(turns))
 
 
 def packed(told: Told | RagError) -> bytes:

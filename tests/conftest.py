@@ -24,6 +24,7 @@ CACHE = load_settings().models_dir.parent
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--torture", action="store_true", help="run what takes long too: see `make torture`")
+    parser.addoption("--fuzz-seconds", type=int, default=3600, help="how long to fuzz, all targets together")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -13,7 +13,7 @@ from jinja2 import Template, TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import Encoding, Tokenizer, normalizers
 
-from rag.chat import Chat, Message
+from rag.chat import Chat, Message, reserve_marks
 
 
 class FolderTokenizer:
@@ -41,6 +41,7 @@ class FolderTokenizer:
             raise ValueError(str(error)) from error
         # Qwen2's tokenizer composes characters first; a file made from a GGUF doesn't say so.
         tokenizer.normalizer = tokenizer.normalizer or normalizers.NFC()
+        reserve_marks(tokenizer)
         return tokenizer
 
     @property

@@ -72,6 +72,6 @@ def _authors(lines: tuple[Line, ...]) -> tuple[tuple[str, ...], bool, tuple[str,
 def _date(head: re.Match[str]) -> str | None:
     """The date in ISO form; None without a year, or if there is no such day."""
     try:
-        return datetime.strptime(f"{head['year']} {head['month']} {head['day']}", "%Y %b %d").strftime("%Y-%m-%d")
+        return datetime.strptime(f"{head['year']} {head['month']} {head['day']}", "%Y %b %d").date().isoformat()
     except ValueError:
         return None

@@ -256,7 +256,7 @@ def test_a_folder_without_pages_is_a_usage_error(tmp_path):
         (b" \r\n\t\n", "is empty"),
         (b"\xef\xbb\xbf\n", "is empty"),
         (b"Abstract: one\nAbstract: t\0wo\n", r"binary file \(a NUL byte in line 2\)"),
-        (f"Abstract: {PROSE}".encode("utf-16"), "binary file"),
+        (f"Abstract: {PROSE}".encode("utf-16"), "UTF-16 text"),
         ("Abstract: one\n\nAbstract: déjà vu\n".encode("latin-1"), r"not UTF-8 text \(line 3\)"),
         (b"Title\n\nToo short to be an abstract.\n", "holds no abstracts: none of its 2 lines"),
         (b"Abstract:\n\nAbstract:   \n", "holds no abstracts"),
