@@ -22,7 +22,7 @@ from rag.checking import Checker, Verdict
 from rag.clock import Clock
 from rag.conversation import Turn, complete, leans_on_history
 from rag.embedding import DIMENSIONS, Embedder, Vectors
-from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, StorageError, UsageError
+from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, RagError, StorageError, UsageError
 from rag.events import Drafting, Notice, Working
 from rag.evidence import Evidence
 from rag.filters import Filters
@@ -89,17 +89,22 @@ class Assistant:
 
     def _opened_or_made(self) -> PaperIndex:
         try:
-            index = PaperIndex.open(self.settings)
+            return PaperIndex.read(self.settings)
         except IndexUnfinished as error:
-            if error.scope not in ("", "\n".join(_scope(*default_corpus(self.settings)))):
-                raise  # pages of the user's own, which only they can name again
-            self.ingest()
-            index = PaperIndex.open(self.settings)
-        try:
-            _ = index.papers, index.passages, index.vectors, index.tokens  # damage deeper inside shows here
-        except IndexMissing:
+            failure: RagError = error
+            scope = error.scope
+        if scope in ("", "\n".join(_scope(*default_corpus(self.settings)))):  # else only the user can name the pages
+            try:
+                self.ingest()
+                return PaperIndex.read(self.settings)
+            except (IndexUnfinished, StorageError) as error:
+                failure = error
+        index = PaperIndex.read(self.settings, unfinished=True)
+        if not index.papers:
             index.close()
-            raise
+            raise failure
+        count = len(index.papers)
+        self.notices.append(f"{failure} Until then answers come from the {count} papers that are in it.")
         return index
 
     @cached_property
@@ -144,9 +149,12 @@ class Assistant:
         other.__dict__ |= {part: getattr(self, part) for part in ("embedder", "index", "retriever")}
         return other
 
-    def reopening(self, progress: Progress) -> Assistant:
-        """Another assistant with the same models, which opens the index for itself: as it is by then."""
-        return self._beside(self.settings, progress)
+    def reopening(self, progress: Progress, index: PaperIndex | None = None) -> Assistant:
+        """Another assistant with the same models, over this index, or over what it opens itself when it needs one."""
+        other = self._beside(self.settings, progress)
+        if index is not None:
+            other.__dict__["index"] = index
+        return other
 
     def _beside(self, settings: Settings, progress: Progress) -> Assistant:
         other = Assistant(settings, progress)

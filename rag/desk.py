@@ -184,12 +184,13 @@ class Desk:
             try:
                 with contextlib.closing(PaperIndex.open(settings)) as index:
                     same = index.sha256 == self._assistant.index.sha256
+                if not same:  # Chroma tidies up behind readers too
+                    fresh = self._assistant.reopening(progress, PaperIndex.read(settings))
+                    fresh.told()
+                    self._assistant = fresh
             except IndexMissing:
                 return
-            if same:  # Chroma tidies up behind readers too
-                self._seen = now
-            else:
-                self._take(self._assistant.reopening(progress))
+            self._seen = now
 
     def _turn(self, job: Job) -> bool:
         return self._line.wait(job, job.stop.is_set, lambda before: job.tell(Waiting(before)))

@@ -2,9 +2,10 @@
 
 Two collections: ``papers`` (whole abstracts, with all that is known of a paper) and ``passages``
 (LlamaIndex nodes). A paper is written after its passages and their token vectors, so a paper that is
-there is complete, and an ingest that was stopped goes on where it stopped. What the index was made
-with is recorded in the ``papers`` collection. The lexical index is saved before the ingest is
-recorded as done, under the hash of what it was made of; another one is never used.
+there is complete, and an ingest that was stopped goes on where it stopped. What is new is written before
+anything is dropped, so that a half-made index still answers. What the index was made with is recorded in the
+``papers`` collection. The lexical index is saved before the ingest is recorded as done, under the hash of what
+it was made of; another one is never used.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from filelock import FileLock
@@ -60,7 +63,7 @@ class IngestReport:
 
 
 class PaperIndex:
-    """An open index. Use :meth:`open` to read one and :func:`ingest` to change one."""
+    """An open index. Use :meth:`open` or :meth:`read` to read one and :func:`ingest` to change one."""
 
     def __init__(self, client: ClientAPI, settings: Settings, folder: Path):
         self._client = client
@@ -70,18 +73,22 @@ class PaperIndex:
         self._passages: Collection = client.get_collection("passages", embedding_function=None)
 
     @classmethod
-    def open(cls, settings: Settings) -> PaperIndex:
+    def open(cls, settings: Settings, *, unfinished: bool = False) -> PaperIndex:
         """Open the index for reading.
 
+        :param unfinished: open it even if an ingest was stopped half-way: what it had not come to is as it was before.
         :raises IndexMissing: if there is none, it is damaged, or an ingest was stopped half-way.
         :raises IndexMismatch: if it was made with another embedding model or other chunking.
         """
-        if not (settings.index_dir / "chroma.sqlite3").is_file():
+        if not _is_there(settings.index_dir) and _was(settings.index_dir).is_dir():
+            with _storage_errors(settings.index_dir), _alone(settings.index_dir):
+                pass  # puts it back
+        if not _is_there(settings.index_dir):
             raise IndexUnfinished(f"There is no index in {settings.index_dir} yet: type `rag ingest`.")
         index = _opened(settings)
         try:
             _check(index.recorded, settings)
-            if not index.recorded.get("index_sha256"):
+            if not unfinished and not index.recorded.get("index_sha256"):
                 scope = str(index.recorded.get("reading", ""))
                 raise IndexUnfinished(
                     f"The index in {settings.index_dir} is half-made: type `rag ingest` again, as when it was stopped.",
@@ -91,6 +98,30 @@ class PaperIndex:
             index.close()
             raise
         return index
+
+    @classmethod
+    def read(cls, settings: Settings, *, unfinished: bool = False) -> PaperIndex:
+        """Open the index and read all that is searched, as it is at one moment.
+
+        :raises RagError: as :meth:`open`; damage deeper inside shows too.
+        """
+        try:
+            return cls.open(settings, unfinished=unfinished)._whole()
+        except IndexUnfinished:
+            raise
+        except IndexMissing:  # it may only be that another process changed it meanwhile
+            return cls.open(settings, unfinished=unfinished)._whole()
+
+    def _whole(self) -> PaperIndex:
+        try:
+            _ = self.papers, self.passages, self.vectors, self.tokens
+            with _reading(self._settings):
+                if self._client.get_collection("papers", embedding_function=None).metadata != self._papers.metadata:
+                    raise ValueError("it is being changed")
+        except BaseException:
+            self.close()
+            raise
+        return self
 
     def close(self) -> None:
         """Let go of the databases' files."""
@@ -103,10 +134,10 @@ class PaperIndex:
         """What the index was made with: schema, embedding model and its hash, chunking, and its own hash."""
         return dict(self._papers.metadata or {})
 
-    @property
+    @cached_property
     def sha256(self) -> str:
         """Hash over all papers and over how they were cut and embedded."""
-        return str(self.recorded["index_sha256"])
+        return str(self.recorded.get("index_sha256") or _index_hash(self))
 
     @cached_property
     def papers(self) -> dict[str, Paper]:
@@ -130,6 +161,11 @@ class PaperIndex:
             for text, metadata in zip(found["documents"] or [], found["metadatas"] or [], strict=True)
         ]
         order = {paper_id: i for i, paper_id in enumerate(self.papers)}
+        # In a half-made index passages may wait for their paper.
+        passages = [passage for passage in passages if passage.paper_id in order]
+        with _reading(self._settings):
+            if {passage.paper_id for passage in passages} != order.keys():
+                raise ValueError("passages are missing")
         return sorted(passages, key=lambda p: (order[p.paper_id], p.start))
 
     @cached_property
@@ -143,14 +179,16 @@ class PaperIndex:
         vectors = np.zeros((len(order), DIMENSIONS), dtype=np.float32)
         given = found["embeddings"] if found["embeddings"] is not None else []
         for vector, metadata in zip(given, found["metadatas"] or [], strict=True):
-            vectors[order[str(metadata["paper_id"]), int(metadata["start"])]] = vector
+            place = order.get((str(metadata["paper_id"]), int(metadata["start"])))
+            if place is not None:
+                vectors[place] = vector
         return vectors
 
     @cached_property
     def tokens(self) -> TokenStore:
         """The token vectors of the passages."""
         with _reading(self._settings):
-            if self._kept.places() != {(passage.paper_id, passage.start) for passage in self.passages}:
+            if not self._kept.places() >= {(passage.paper_id, passage.start) for passage in self.passages}:
                 raise ValueError("tokens are missing")
         return self._kept
 
@@ -176,7 +214,7 @@ class PaperIndex:
         self._papers.modify(metadata=self.recorded | values)
 
     def _delete(self, paper_ids: Sequence[str]) -> None:
-        # Papers first: one without passages would be believed complete.
+        # Papers first: one without passages would be taken for damage.
         for part in _parts(paper_ids, 1000):
             self._papers.delete(ids=list(part))
             self._passages.delete(where={"paper_id": {"$in": list(part)}})
@@ -203,12 +241,13 @@ class PaperIndex:
         vectors, tokens = embedder.with_tokens([node.get_content(MetadataMode.EMBED) for node in nodes])
         for node, vector in zip(nodes, vectors, strict=True):
             node.embedding = vector.tolist()
-        ChromaVectorStore(chroma_collection=self._passages).add(nodes)
+        replacing: Any = SimpleNamespace(add=self._passages.upsert)
+        ChromaVectorStore(chroma_collection=replacing).add(nodes)
         self._kept.write(
             (node.metadata["paper_id"], node.metadata["start"], read) for node, read in zip(nodes, tokens, strict=True)
         )
         owners = np.array([node.metadata["paper_id"] for node in nodes])
-        self._papers.add(
+        self._papers.upsert(
             ids=[paper.paper_id for paper in papers],
             documents=[paper.abstract for paper in papers],
             metadatas=[
@@ -234,33 +273,64 @@ def ingest(
     :param scope: the files, and folders ending in ``/``, that they were read from: papers known only
         from there and not among ``papers`` are dropped. None means that ``papers`` is everything.
     :param rebuild: cut and embed every paper again, in a new database that replaces the old one when it is done.
+    :raises IndexMissing: if the index is damaged and ``rebuild`` is false.
     :raises IndexMismatch: if the index was made otherwise than the settings say and ``rebuild`` is false.
-    :raises StorageError: if the index can't be written.
+    :raises StorageError: if the index can't be written; what was there still answers.
     """
     folder = settings.index_dir
-    with _storage_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / f".{folder.name}.lock"):
-            known = _known(settings, rebuild)
-            wanted = _wanted(known, papers, scope)
-            if not rebuild:
-                with closing(_open_to_write(folder, settings)) as index:
-                    return _bring_in_line(index, wanted, embedder, scope, progress)
-            fresh = folder.with_name(f".making-{folder.name}")
-            shutil.rmtree(fresh, ignore_errors=True)  # left by a process that was killed; we hold the lock
-            try:
-                with closing(_open_to_write(fresh, settings)) as index:
-                    _bring_in_line(index, wanted, embedder, scope, progress)
-                shutil.rmtree(folder, ignore_errors=True)
-                os.replace(fresh, folder)
-            finally:
-                shutil.rmtree(fresh, ignore_errors=True)
-            return IngestReport(
-                added=len(wanted.keys() - known.keys()),
-                replaced=len(wanted.keys() & known.keys()),
-                removed=len(known.keys() - wanted.keys()),
-                total=len(wanted),
-            )
+    with _storage_errors(folder), _alone(folder):
+        known = _known(settings, rebuild)
+        wanted = _wanted(known, papers, scope)
+        if not rebuild and not _is_there(folder):
+            with _in_place_of(folder) as fresh:  # an index that is there has all of its tables
+                _open_to_write(fresh, settings).close()
+        if not rebuild:
+            with closing(_open_to_write(folder, settings)) as index:
+                return _bring_in_line(index, wanted, embedder, scope, progress)
+        with _in_place_of(folder) as fresh, closing(_open_to_write(fresh, settings)) as index:
+            _bring_in_line(index, wanted, embedder, scope, progress)
+        return IngestReport(
+            added=len(wanted.keys() - known.keys()),
+            replaced=len(wanted.keys() & known.keys()),
+            removed=len(known.keys() - wanted.keys()),
+            total=len(wanted),
+        )
+
+
+def _is_there(folder: Path) -> bool:
+    return (folder / "chroma.sqlite3").is_file()
+
+
+def _was(folder: Path) -> Path:
+    """Where an index is for the moment in which another one takes its place."""
+    return folder.with_name(f".was-{folder.name}")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While no other process changes the index; what a killed one left is settled first."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{folder.name}.lock"):
+        if _was(folder).is_dir():
+            if not folder.exists():
+                os.replace(_was(folder), folder)
+            shutil.rmtree(_was(folder), ignore_errors=True)
+        yield
+
+
+@contextmanager
+def _in_place_of(folder: Path) -> Iterator[Path]:
+    """A folder to make an index in, which takes the other's place when it is done."""
+    fresh = folder.with_name(f".making-{folder.name}")
+    shutil.rmtree(fresh, ignore_errors=True)  # left by a process that was killed; we hold the lock
+    try:
+        yield fresh
+        if folder.exists():
+            os.replace(folder, _was(folder))
+        os.replace(fresh, folder)
+        shutil.rmtree(_was(folder), ignore_errors=True)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _bring_in_line(
@@ -279,17 +349,15 @@ def _bring_in_line(
     )
     if report.changed or not index.recorded.get("index_sha256"):
         index._record(index_sha256="", reading="\n".join(scope or ()))
-        index._delete(gone)
         task = f"Indexing {len(changed)} papers"
         progress(task, 0, len(changed))
         done = 0
         embedder = embedder.in_bulk() if changed else embedder
-        there = stored.keys() | index._begun()  # passages of a paper that was stopped half-way are there without it
         for part in _parts(changed, _BATCH):
-            index._delete([paper.paper_id for paper in part if paper.paper_id in there])
             index._write(part, embedder)
             done += len(part)
             progress(task, done, len(changed))
+        index._delete(gone)
         index._drop_orphans(wanted)
         made = _index_hash(index)
         progress("Indexing words and names")
@@ -317,7 +385,7 @@ def _in_scope(source: Source, scope: Sequence[str]) -> bool:
 
 
 def _known(settings: Settings, rebuild: bool) -> dict[str, Paper]:
-    if not (settings.index_dir / "chroma.sqlite3").is_file():
+    if not _is_there(settings.index_dir):
         return {}
     try:
         with closing(_opened(settings)) as index:
@@ -409,9 +477,11 @@ def _reading(settings: Settings) -> Iterator[None]:
     except RagError:
         raise
     except Exception as error:  # Chroma raises whatever its database, its Rust core or pydantic raise
-        raise IndexMissing(
-            f"The index in {settings.index_dir} can't be read ({type(error).__name__}): type {_REBUILD}."
-        ) from error
+        raise _damaged(settings.index_dir, type(error).__name__) from error
+
+
+def _damaged(folder: Path, reason: str) -> IndexMissing:
+    return IndexMissing(f"The index in {folder} can't be read ({reason}): type {_REBUILD}.")
 
 
 @contextmanager
@@ -419,9 +489,11 @@ def _storage_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not isinstance(error, OSError) and not type(error).__module__.startswith("chromadb"):
+        if not isinstance(error, (OSError, sqlite3.Error)) and not type(error).__module__.startswith("chromadb"):
             raise
         reason = getattr(error, "strerror", None) or error
+        if any(sign in str(error) for sign in ("malformed", "not a database")):  # as SQLite puts it
+            raise _damaged(folder, type(error).__name__) from error
         raise StorageError(
             f"The index in {folder} can't be written ({reason}): make room, mend its permissions, or set RAG_DATA_DIR "
             f"to another folder."

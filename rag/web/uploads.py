@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,14 +115,23 @@ class Shelf:
         return report
 
     def mend(self, assistant: Assistant) -> None:
-        """Finish a change of added files that was cut off, as by a kill. :raises RagError: as :meth:`add`."""
+        """Finish a change of added files that was cut off, as by a kill. :raises RagError: as :meth:`add`.
+
+        Files of which nothing is indexed are indexed: the add had not come to that, or the index was made anew.
+        """
+        names = self.names()
         try:
-            PaperIndex.open(assistant.settings).close()
+            with closing(PaperIndex.open(assistant.settings)) as index:
+                papers = index.papers.values() if names else ()
+            known = {source.file for paper in papers for source in paper.sources}
+            forgotten = [self._folder / name for name in names if f"{LABEL}/{name}" not in known]
+            if forgotten:
+                assistant.ingest(forgotten, label=LABEL)
         except IndexUnfinished as error:
             scope = error.scope.split("\n")  # names may hold what else ends a line
             if not scope or not all(name.startswith(f"{LABEL}/") for name in scope):
                 return  # another ingest's, which knows how to go on
-            kept = [name for name in self.names() if f"{LABEL}/{name}" in scope]
+            kept = [name for name in names if f"{LABEL}/{name}" in scope]
             if kept:
                 assistant.ingest([self._folder / name for name in kept], label=LABEL)
             gone = [name for name in scope if name.removeprefix(f"{LABEL}/") not in kept]
