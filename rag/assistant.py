@@ -22,7 +22,7 @@ from rag.checking import Checker, Verdict
 from rag.clock import Clock
 from rag.conversation import Turn, complete, leans_on_history
 from rag.embedding import DIMENSIONS, Embedder, Vectors
-from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, RagError, StorageError, UsageError
+from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, StorageError, UsageError
 from rag.events import Drafting, Notice, Working
 from rag.evidence import Evidence
 from rag.filters import Filters
@@ -91,21 +91,10 @@ class Assistant:
         try:
             return PaperIndex.read(self.settings)
         except IndexUnfinished as error:
-            failure: RagError = error
-            scope = error.scope
-        if scope in ("", "\n".join(_scope(*default_corpus(self.settings)))):  # else only the user can name the pages
-            try:
-                self.ingest()
-                return PaperIndex.read(self.settings)
-            except (IndexUnfinished, StorageError) as error:
-                failure = error
-        index = PaperIndex.read(self.settings, unfinished=True)
-        if not index.papers:
-            index.close()
-            raise failure
-        count = len(index.papers)
-        self.notices.append(f"{failure} Until then answers come from the {count} papers that are in it.")
-        return index
+            if error.scope not in ("", "\n".join(_scope(*default_corpus(self.settings)))):
+                raise  # pages of the user's own, which only they can name again
+        self.ingest()
+        return PaperIndex.read(self.settings)
 
     @cached_property
     def model(self) -> LanguageModel:

@@ -1,4 +1,4 @@
-"""A full disk, really: a file system of a few kilobytes where mounting is allowed, a limit of the file size anywhere."""
+"""A full disk, really: a small file system of its own where mounting is allowed, a limit of the file size anywhere."""
 
 from __future__ import annotations
 

@@ -90,6 +90,4 @@ def spread(stages: Sequence[tuple[str, float]], count: int) -> list[Moment]:
     shares = [1] * len(stages)
     while sum(shares) < count:
         shares[max(range(len(stages)), key=lambda i: stages[i][1] / (shares[i] + 1))] += 1
-    return [
-        Moment(i, stages[i][1] * (j + 0.5) / share) for i, share in enumerate(shares) for j in range(share)
-    ]
+    return [Moment(i, stages[i][1] * (j + 0.5) / share) for i, share in enumerate(shares) for j in range(share)]

@@ -138,9 +138,7 @@ shelf.add(Assistant(settings, tell), [reading])
         shutil.copytree(self._base, place)
 
     def work(self, place: Path) -> Work:
-        return Work(
-            [sys.executable, "-c", self._CODE, self._upload], {"RAG_DATA_DIR": place, "RAG_MODE": "extractive"}
-        )
+        return Work([sys.executable, "-c", self._CODE, self._upload], {"RAG_DATA_DIR": place, "RAG_MODE": "extractive"})
 
     def check_cut_off(self, place: Path) -> None:
         assert asked(over(self._settings, place), "System3").citations
@@ -207,7 +205,7 @@ def slow_hub(files: dict[str, bytes]) -> Iterator[str]:
     """A server on loopback that takes its time; its address."""
 
     class Slow(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             data = files[self.path.lstrip("/")]
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
