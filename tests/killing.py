@@ -77,7 +77,7 @@ class Work:
         return subprocess.Popen(
             list(map(str, self.command)),
             cwd=ROOT,
-            env=os.environ | {name: str(value) for name, value in self.environment.items()},
+            env=os.environ | {name: str(value) for name, value in self.environment.items()} | {"COLUMNS": "500"},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
