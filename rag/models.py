@@ -60,7 +60,7 @@ class ModelStore:
             whole = manifest["sha256"] == spec.sha256 and all(
                 (folder / name).stat().st_size == size for name, size in manifest["files"].items()
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return folder if whole else None
 
