@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 
 from rag.assistant import NO_FILTERS, Assistant
 from rag.conversation import Turn
-from rag.errors import Busy, IndexMissing, RagError
+from rag.errors import Busy, IndexMissing, RagError, StorageError
 from rag.events import Doing, Waiting, Working
 from rag.filters import Filters
 from rag.index import PaperIndex
@@ -188,7 +188,7 @@ class Desk:
                     fresh = self._assistant.reopening(progress, PaperIndex.read(settings))
                     fresh.told()
                     self._assistant = fresh
-            except IndexMissing:
+            except (IndexMissing, StorageError):
                 return
             self._seen = now
 

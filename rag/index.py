@@ -106,23 +106,29 @@ class PaperIndex:
 
         :raises RagError: as :meth:`open`; damage deeper inside shows too.
         """
-        for is_last in (False, True):
-            before = _inode(settings.index_dir)
-            try:
-                index = cls.open(settings)
-                try:
-                    _ = index.papers, index.passages, index.vectors, index.tokens
-                except BaseException:
-                    index.close()
-                    raise
-                index._leave()
-                if is_last or before == _inode(settings.index_dir):
-                    return index
-                index.close()
-            except IndexMissing:
-                if is_last or before == _inode(settings.index_dir):
-                    raise
-        raise AssertionError("the last try returns or raises")
+        before = _inode(settings.index_dir)
+        try:
+            index = cls._read(settings)
+        except IndexMissing:
+            if before == _inode(settings.index_dir):
+                raise
+        else:
+            if before == _inode(settings.index_dir):
+                return index
+            index.close()
+        return cls._read(settings)  # another took its place meanwhile
+
+    @classmethod
+    def _read(cls, settings: Settings) -> PaperIndex:
+        index = cls.open(settings)
+        try:
+            with _reading(settings):
+                _ = index.papers, index.passages, index.vectors, index.tokens
+        except BaseException:
+            index.close()
+            raise
+        index._leave()
+        return index
 
     def _leave(self) -> None:
         if self._client is not None:
@@ -441,7 +447,7 @@ def _opened(settings: Settings, folder: Path) -> PaperIndex:
         with _reading(settings):
             client = _client(folder)
             return PaperIndex(client, settings, folder)
-    except IndexMissing:
+    except RagError:
         if client is not None:
             client.close()
         raise
@@ -452,11 +458,15 @@ def _open_to_write(folder: Path, settings: Settings) -> PaperIndex:
     # Passages first: an index is recognised by its papers.
     # The graph that Chroma keeps for approximate searches is not asked here, so it is made as cheaply as can be.
     configuration: Any = {"hnsw": {"space": "cosine", "ef_construction": 10, "max_neighbors": 4}}
-    client.get_or_create_collection("passages", embedding_function=None, configuration=configuration)
-    client.get_or_create_collection(
-        "papers", embedding_function=None, configuration=configuration, metadata=_made_with(settings)
-    )
-    return PaperIndex(client, settings, folder)
+    try:
+        client.get_or_create_collection("passages", embedding_function=None, configuration=configuration)
+        client.get_or_create_collection(
+            "papers", embedding_function=None, configuration=configuration, metadata=_made_with(settings)
+        )
+        return PaperIndex(client, settings, folder)
+    except BaseException:
+        client.close()
+        raise
 
 
 def _made_with(settings: Settings) -> dict[str, Any]:

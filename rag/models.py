@@ -98,7 +98,8 @@ class ModelStore:
         if found:
             with _storage_errors(self.folder), self._lock(spec, silent):
                 for place in found:
-                    shutil.rmtree(place)
+                    if place.exists():  # we may have waited for who made it
+                        shutil.rmtree(place)
         return bool(found)
 
     def _scratch(self, spec: ModelSpec) -> Path:
