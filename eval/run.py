@@ -122,7 +122,12 @@ def run(
                 )
             asked = tuple(name for name in SYSTEMS if name in {*before.systems, *plan.systems})
             manifest = manifest.model_copy(update={"systems": asked})
-        manifest.write(folder)
+        try:
+            manifest.write(folder)
+        except OSError as error:
+            raise StorageError(
+                f"{folder} can't be written ({error.strerror}): make room, or name another with --run."
+            ) from error
         _Run(assistant, folder, plan, progress).all()
     return folder
 

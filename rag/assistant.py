@@ -92,18 +92,12 @@ class Assistant:
 
     def _opened_or_made(self) -> PaperIndex:
         try:
-            index = PaperIndex.open(self.settings)
+            return PaperIndex.read(self.settings)
         except IndexUnfinished as error:
             if error.scope not in ("", "\n".join(_scope(*default_corpus(self.settings)))):
                 raise  # pages of the user's own, which only they can name again
-            self.ingest()
-            index = PaperIndex.open(self.settings)
-        try:
-            _ = index.papers, index.passages, index.vectors, index.tokens  # damage deeper inside shows here
-        except IndexMissing:
-            index.close()
-            raise
-        return index
+        self.ingest()
+        return PaperIndex.read(self.settings)
 
     @cached_property
     def model(self) -> LanguageModel:
@@ -147,9 +141,12 @@ class Assistant:
         other.__dict__ |= {part: getattr(self, part) for part in ("embedder", "index", "retriever")}
         return other
 
-    def reopening(self, progress: Progress) -> Assistant:
-        """Another assistant with the same models, which opens the index for itself: as it is by then."""
-        return self._beside(self.settings, progress)
+    def reopening(self, progress: Progress, index: PaperIndex | None = None) -> Assistant:
+        """Another assistant with the same models, over this index, or over what it opens itself when it needs one."""
+        other = self._beside(self.settings, progress)
+        if index is not None:
+            other.__dict__["index"] = index
+        return other
 
     def _beside(self, settings: Settings, progress: Progress) -> Assistant:
         other = Assistant(settings, progress)

@@ -114,10 +114,13 @@ def ask(
 def _ask_one(settings: Settings, question: str, filters: Filters, as_json: bool, continued: bool) -> int:
     from rag.answers import Answer
     from rag.conversation import Turn, remember, remembered
+    from rag.errors import StorageError
     from rag.events import Doing, Drafting, Notice, Waiting, Working
 
     conversation = settings.conversation_file
     history = remembered(conversation) if continued else ()
+    if continued and not history and conversation.exists():
+        terminal.note(f"{conversation} holds no conversation that can be read: this question begins a new one.")
     for event in _told(settings, question, filters, history):
         if isinstance(event, Working):
             terminal.progress(event.stage)
@@ -132,7 +135,10 @@ def _ask_one(settings: Settings, question: str, filters: Filters, as_json: bool,
         elif isinstance(event, Answer):
             terminal.done()
             terminal.out(event.model_dump_json(indent=2)) if as_json else terminal.answer(event)
-            remember(conversation, [*history, Turn.of(event)])
+            try:
+                remember(conversation, [*history, Turn.of(event)])
+            except StorageError as error:
+                terminal.note(f"{error} Until then `--continue` knows nothing of this question.")
             return REFUSED if event.refused else 0
     return 1
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -87,7 +88,7 @@ def remembered(path: Path) -> tuple[Turn, ...]:
     try:
         turns = json.loads(path.read_text(encoding="utf-8"))
         return tuple(Turn(str(t["question"]), str(t["answer"]), str(t["title"])) for t in turns)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return ()
 
 
@@ -103,4 +104,6 @@ def remember(path: Path, turns: Sequence[Turn]) -> None:
         scratch.write_text(json.dumps([asdict(turn) for turn in turns[-_REMEMBERED:]]), encoding="utf-8")
         os.replace(scratch, path)
     except OSError as error:
+        with suppress(OSError):
+            scratch.unlink(missing_ok=True)
         raise StorageError(f"{path} can't be written ({error.strerror}): make room, or mend its rights.") from error

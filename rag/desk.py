@@ -17,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from rag import log
 from rag.assistant import NO_FILTERS, Assistant
 from rag.conversation import Turn
-from rag.errors import Busy, IndexMissing, RagError
+from rag.errors import Busy, IndexMissing, RagError, StorageError
 from rag.events import Doing, Waiting, Working
 from rag.filters import Filters
 from rag.index import PaperIndex
@@ -185,12 +185,13 @@ class Desk:
             try:
                 with contextlib.closing(PaperIndex.open(settings)) as index:
                     same = index.sha256 == self._assistant.index.sha256
-            except IndexMissing:
+                if not same:  # Chroma tidies up behind readers too
+                    fresh = self._assistant.reopening(progress, PaperIndex.read(settings))
+                    fresh.told()
+                    self._assistant = fresh
+            except (IndexMissing, StorageError):
                 return
-            if same:  # Chroma tidies up behind readers too
-                self._seen = now
-            else:
-                self._take(self._assistant.reopening(progress))
+            self._seen = now
 
     def _turn(self, job: Job) -> bool:
         with log.stage("wait"):

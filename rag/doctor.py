@@ -88,7 +88,7 @@ def _index(settings: Settings) -> Finding:
     if not (settings.index_dir / "chroma.sqlite3").is_file():
         return Finding(None, f"no index in {settings.index_dir} yet", "rag ingest")
     try:
-        index = PaperIndex.open(settings)
+        index = PaperIndex.read(settings)
         count, sha256 = len(index.papers), index.sha256
         index.close()
     except RagError as error:

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from rag import minilm
 from rag.catalogue import CATALOGUE, EMBEDDER
+from rag.errors import ModelUnavailable
 from rag.minilm import Ids, Network, NumpyMiniLM, mapped
-from rag.models import ModelStore
+from rag.models import ModelStore, fetched_anew
 from rag.progress import Progress, silent
 from rag.text import STOP_WORDS
 
@@ -55,9 +56,16 @@ class Embedder:
 
     @classmethod
     def load(cls, store: ModelStore, progress: Progress = silent) -> Embedder:
-        """The catalogue's embedder, fetched if need be. :raises ModelUnavailable: if it can't be had."""
+        """The catalogue's embedder, fetched if need be. :raises ModelUnavailable: if it can't be had, or is damaged."""
         spec = CATALOGUE[EMBEDDER]
-        return cls(spec.name, spec.sha256, store.pull(spec, progress))
+        made = cls(spec.name, spec.sha256, store.pull(spec, progress))
+        try:
+            _ = made._network, made._tokenizer
+        except Exception as error:  # numpy, json and tokenizers each raise their own
+            raise ModelUnavailable(
+                f"The model {spec.name} can't be loaded ({type(error).__name__}): {fetched_anew(spec.name)}."
+            ) from error
+        return made
 
     def in_bulk(self) -> Embedder:
         """The same vectors for many texts: several times faster, once torch is there."""

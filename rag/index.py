@@ -1,10 +1,11 @@
 """The index: papers and their passages in one persistent Chroma database, and what else is searched beside it.
 
 Two collections: ``papers`` (whole abstracts, with all that is known of a paper) and ``passages``
-(LlamaIndex nodes). A paper is written after its passages and their token vectors, so a paper that is
-there is complete, and an ingest that was stopped goes on where it stopped. What the index was made
-with is recorded in the ``papers`` collection. The lexical index is saved before the ingest is
-recorded as done, under the hash of what it was made of; another one is never used.
+(LlamaIndex nodes). An ingest changes a copy, which takes the place of the index when it is done: what was
+there answers until then, whatever happens. A paper is written after its passages and their token vectors,
+so a paper that is there is complete, and an ingest that was stopped goes on in the copy that it left. What
+the index was made with is recorded in the ``papers`` collection. The lexical index is saved under the hash
+of what it was made of; another one is never used.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import hashlib
 import json
 import os
 import shutil
+import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -40,6 +42,9 @@ T = TypeVar("T")
 
 _SCHEMA = 2
 _LEXICAL = "lexical"
+_DATABASE = "chroma.sqlite3"
+_READING = "reading.txt"
+"""What the ingest read that made the index, or was to make it: a place a line."""
 _BATCH = 32  # papers; what they take in memory is their tokens' vectors, half a megabyte each
 _REBUILD = "`rag ingest --rebuild`"
 
@@ -60,10 +65,10 @@ class IngestReport:
 
 
 class PaperIndex:
-    """An open index. Use :meth:`open` to read one and :func:`ingest` to change one."""
+    """An open index. Use :meth:`read` to search one, :meth:`open` to look at one, and :func:`ingest` to change one."""
 
     def __init__(self, client: ClientAPI, settings: Settings, folder: Path):
-        self._client = client
+        self._client: ClientAPI | None = client
         self._settings = settings
         self._folder = folder
         self._papers: Collection = client.get_collection("papers", embedding_function=None)
@@ -71,32 +76,70 @@ class PaperIndex:
 
     @classmethod
     def open(cls, settings: Settings) -> PaperIndex:
-        """Open the index for reading.
+        """Open the index for a short look, and close it: who opens it meanwhile gets the same database from Chroma.
 
-        :raises IndexMissing: if there is none, it is damaged, or an ingest was stopped half-way.
+        :raises IndexMissing: if there is none, or it is damaged.
         :raises IndexMismatch: if it was made with another embedding model or other chunking.
+        :raises StorageError: if the disk is so full that it can't even be opened.
         """
-        if not (settings.index_dir / "chroma.sqlite3").is_file():
-            raise IndexUnfinished(f"There is no index in {settings.index_dir} yet: type `rag ingest`.")
-        index = _opened(settings)
+        folder = settings.index_dir
+        if not _is_there(folder) and _was(folder).is_dir():
+            with _storage_errors(folder), _alone(folder):
+                pass  # which puts it back
+        if not _is_there(folder):
+            scope = _text(_making(folder) / _READING)
+            again = " again, as when it was stopped" if scope else ""
+            raise IndexUnfinished(f"There is no index in {folder} yet: type `rag ingest`{again}.", scope)
+        index = _opened(settings, folder)
         try:
             _check(index.recorded, settings)
             if not index.recorded.get("index_sha256"):
-                scope = str(index.recorded.get("reading", ""))
-                raise IndexUnfinished(
-                    f"The index in {settings.index_dir} is half-made: type `rag ingest` again, as when it was stopped.",
-                    scope,
-                )
+                raise _damaged(folder, "it is half-made")
         except BaseException:
             index.close()
             raise
         return index
 
+    @classmethod
+    def read(cls, settings: Settings) -> PaperIndex:
+        """Read all that is searched, as it is at one moment; none of it changes with the index on disk.
+
+        :raises RagError: as :meth:`open`; damage deeper inside shows too.
+        """
+        before = _inode(settings.index_dir)
+        try:
+            index = cls._read(settings)
+        except IndexMissing:
+            if before == _inode(settings.index_dir):
+                raise
+        else:
+            if before == _inode(settings.index_dir):
+                return index
+            index.close()
+        return cls._read(settings)  # another took its place meanwhile
+
+    @classmethod
+    def _read(cls, settings: Settings) -> PaperIndex:
+        index = cls.open(settings)
+        try:
+            with _reading(settings):
+                _ = index.papers, index.passages, index.vectors, index.tokens
+        except BaseException:
+            index.close()
+            raise
+        index._leave()
+        return index
+
+    def _leave(self) -> None:
+        if self._client is not None:
+            self._client.close()
+            self._client = None
+
     def close(self) -> None:
         """Let go of the databases' files."""
         if "_kept" in self.__dict__:
             self._kept.close()
-        self._client.close()
+        self._leave()
 
     @property
     def recorded(self) -> dict[str, Any]:
@@ -167,7 +210,8 @@ class PaperIndex:
     # Writing -----------------------------------------------------------------------------------
 
     def _digests(self) -> dict[str, str]:
-        found = self._papers.get(include=["metadatas"])
+        with _reading(self._settings):
+            found = self._papers.get(include=["metadatas"])
         return {
             id_: str(metadata["digest"]) for id_, metadata in zip(found["ids"], found["metadatas"] or [], strict=True)
         }
@@ -234,69 +278,134 @@ def ingest(
     :param scope: the files, and folders ending in ``/``, that they were read from: papers known only
         from there and not among ``papers`` are dropped. None means that ``papers`` is everything.
     :param rebuild: cut and embed every paper again, in a new database that replaces the old one when it is done.
+    :raises IndexMissing: if the index is damaged and ``rebuild`` is false.
     :raises IndexMismatch: if the index was made otherwise than the settings say and ``rebuild`` is false.
-    :raises StorageError: if the index can't be written.
+    :raises StorageError: if the index can't be written: there must be room for it twice. What was there stays.
     """
     folder = settings.index_dir
-    with _storage_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder.parent / f".{folder.name}.lock"):
-            known = _known(settings, rebuild)
-            wanted = _wanted(known, papers, scope)
-            if not rebuild:
-                with closing(_open_to_write(folder, settings)) as index:
-                    return _bring_in_line(index, wanted, embedder, scope, progress)
-            fresh = folder.with_name(f".making-{folder.name}")
-            shutil.rmtree(fresh, ignore_errors=True)  # left by a process that was killed; we hold the lock
-            try:
-                with closing(_open_to_write(fresh, settings)) as index:
-                    _bring_in_line(index, wanted, embedder, scope, progress)
-                shutil.rmtree(folder, ignore_errors=True)
-                os.replace(fresh, folder)
-            finally:
-                shutil.rmtree(fresh, ignore_errors=True)
-            return IngestReport(
-                added=len(wanted.keys() - known.keys()),
-                replaced=len(wanted.keys() & known.keys()),
-                removed=len(known.keys() - wanted.keys()),
-                total=len(wanted),
-            )
+    making = _making(folder)
+    with _storage_errors(folder), _alone(folder):
+        known, stored = _known(settings, rebuild)
+        wanted = _wanted(known, papers, scope)
+        report = _compared(wanted, {} if rebuild else stored)
+        if _is_there(folder) and not rebuild and not report.changed:
+            shutil.rmtree(making, ignore_errors=True)  # left by one that was stopped
+            return report
+        try:
+            _begin(making, folder, settings, rebuild)
+            (making / _READING).write_text("\n".join(scope or ()), encoding="utf-8")
+            with closing(_open_to_write(making, settings)) as index:
+                _bring_in_line(index, wanted, embedder, progress)
+            if folder.exists():
+                os.replace(folder, _was(folder))
+            os.replace(making, folder)
+        except Exception:
+            shutil.rmtree(making, ignore_errors=True)  # makes room; one that is killed or interrupted goes on there
+            raise
+        shutil.rmtree(_was(folder), ignore_errors=True)
+        if rebuild:
+            replaced, removed = len(wanted.keys() & known.keys()), len(known.keys() - wanted.keys())
+            return IngestReport(len(wanted) - replaced, replaced, removed, 0, len(wanted))
+        return report
 
 
-def _bring_in_line(
-    index: PaperIndex,
-    wanted: dict[str, Paper],
-    embedder: Embedder,
-    scope: Sequence[str] | None,
-    progress: Progress,
-) -> IngestReport:
+def _compared(wanted: dict[str, Paper], stored: dict[str, str]) -> IngestReport:
+    """:param stored: the digests of what is indexed, by paper."""
+    added = len(wanted.keys() - stored.keys())
+    unchanged = sum(stored.get(paper.paper_id) == paper.digest for paper in wanted.values())
+    replaced = len(wanted) - added - unchanged
+    return IngestReport(added, replaced, len(stored.keys() - wanted.keys()), unchanged, len(wanted))
+
+
+def _bring_in_line(index: PaperIndex, wanted: dict[str, Paper], embedder: Embedder, progress: Progress) -> None:
     stored = index._digests()
-    gone = [paper_id for paper_id in stored if paper_id not in wanted]
     changed = [paper for paper in wanted.values() if stored.get(paper.paper_id) != paper.digest]
-    replaced = [paper.paper_id for paper in changed if paper.paper_id in stored]
-    report = IngestReport(
-        len(changed) - len(replaced), len(replaced), len(gone), len(wanted) - len(changed), len(wanted)
-    )
-    if report.changed or not index.recorded.get("index_sha256"):
-        index._record(index_sha256="", reading="\n".join(scope or ()))
-        index._delete(gone)
-        task = f"Indexing {len(changed)} papers"
-        progress(task, 0, len(changed))
-        done = 0
-        embedder = embedder.in_bulk() if changed else embedder
-        there = stored.keys() | index._begun()  # passages of a paper that was stopped half-way are there without it
-        for part in _parts(changed, _BATCH):
-            index._delete([paper.paper_id for paper in part if paper.paper_id in there])
-            index._write(part, embedder)
-            done += len(part)
-            progress(task, done, len(changed))
-        index._drop_orphans(wanted)
-        made = _index_hash(index)
-        progress("Indexing words and names")
-        index.__dict__.pop("papers", None)  # as they were before
-        LexicalIndex.of(list(index.papers.values())).save(index._folder / _LEXICAL, made)
-        index._record(index_sha256=made, reading="")
-    return report
+    index._delete([paper_id for paper_id in stored if paper_id not in wanted])
+    task = f"Indexing {len(changed)} papers"
+    progress(task, 0, len(changed))
+    done = 0
+    embedder = embedder.in_bulk() if changed else embedder
+    there = stored.keys() | index._begun()  # passages of a paper that was stopped half-way are there without it
+    for part in _parts(changed, _BATCH):
+        index._delete([paper.paper_id for paper in part if paper.paper_id in there])
+        index._write(part, embedder)
+        done += len(part)
+        progress(task, done, len(changed))
+    index._drop_orphans(wanted)
+    made = _index_hash(index)
+    progress("Indexing words and names")
+    LexicalIndex.of(list(index.papers.values())).save(index._folder / _LEXICAL, made)
+    index._record(index_sha256=made)
+
+
+# Folders ---------------------------------------------------------------------------------------
+
+
+def _is_there(folder: Path) -> bool:
+    return (folder / _DATABASE).is_file()
+
+
+def _inode(folder: Path) -> int | None:
+    """What tells one index from another in its place."""
+    try:
+        return (folder / _DATABASE).stat().st_ino
+    except OSError:
+        return None
+
+
+def _making(folder: Path) -> Path:
+    """Where the index is made that is to take a folder's place."""
+    return folder.with_name(f".making-{folder.name}")
+
+
+def _was(folder: Path) -> Path:
+    """Where an index is for the moment in which another one takes its place."""
+    return folder.with_name(f".was-{folder.name}")
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """While no other process changes the index; what one left that was killed is settled first."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.parent / f".{folder.name}.lock"):
+        if _was(folder).is_dir():
+            if not folder.exists():
+                os.replace(_was(folder), folder)
+            shutil.rmtree(_was(folder), ignore_errors=True)
+        yield
+
+
+def _begin(making: Path, folder: Path, settings: Settings, rebuild: bool) -> None:
+    """Have what is to be changed: what an ingest left that was stopped, a copy of the index, or an empty folder."""
+    if not rebuild and _is_there(making):
+        with suppress(RagError), closing(_opened(settings, making)) as index:
+            _check(index.recorded, settings)
+            return
+    shutil.rmtree(making, ignore_errors=True)
+    if rebuild or not _is_there(folder):
+        making.mkdir()
+        return
+    copying = folder.with_name(f".copying-{folder.name}")
+    shutil.rmtree(copying, ignore_errors=True)
+    try:
+        shutil.copytree(folder, copying, ignore=shutil.ignore_patterns("*.sqlite3*"))
+        for database in folder.glob("*.sqlite3"):
+            # Chroma writes a little when a reader opens it.
+            with closing(sqlite3.connect(database)) as old, closing(sqlite3.connect(copying / database.name)) as new:
+                old.backup(new)
+        os.replace(copying, making)
+    finally:
+        shutil.rmtree(copying, ignore_errors=True)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
+
+
+# What it is made of ----------------------------------------------------------------------------
 
 
 def _wanted(known: dict[str, Paper], read: Iterable[Paper], scope: Sequence[str] | None) -> dict[str, Paper]:
@@ -316,28 +425,29 @@ def _in_scope(source: Source, scope: Sequence[str]) -> bool:
     return any(source.file == place or (place.endswith("/") and source.file.startswith(place)) for place in scope)
 
 
-def _known(settings: Settings, rebuild: bool) -> dict[str, Paper]:
-    if not (settings.index_dir / "chroma.sqlite3").is_file():
-        return {}
+def _known(settings: Settings, rebuild: bool) -> tuple[dict[str, Paper], dict[str, str]]:
+    """What is indexed, and the digests under which it is."""
+    if not _is_there(settings.index_dir):
+        return {}, {}
     try:
-        with closing(_opened(settings)) as index:
+        with closing(_opened(settings, settings.index_dir)) as index:
             if not rebuild:
                 _check(index.recorded, settings)
-            return index.papers
+            return index.papers, index._digests()
     except IndexMissing:
         if rebuild:  # beyond reading; the pages are read anew
-            return {}
+            return {}, {}
         raise
 
 
-def _opened(settings: Settings) -> PaperIndex:
-    """The index as it is, whatever it was made with. :raises IndexMissing: if it is damaged."""
+def _opened(settings: Settings, folder: Path) -> PaperIndex:
+    """The index in a folder, whatever it was made with. :raises IndexMissing: if it is damaged."""
     client = None
     try:
         with _reading(settings):
-            client = _client(settings.index_dir)
-            return PaperIndex(client, settings, settings.index_dir)
-    except IndexMissing:
+            client = _client(folder)
+            return PaperIndex(client, settings, folder)
+    except RagError:
         if client is not None:
             client.close()
         raise
@@ -348,11 +458,15 @@ def _open_to_write(folder: Path, settings: Settings) -> PaperIndex:
     # Passages first: an index is recognised by its papers.
     # The graph that Chroma keeps for approximate searches is not asked here, so it is made as cheaply as can be.
     configuration: Any = {"hnsw": {"space": "cosine", "ef_construction": 10, "max_neighbors": 4}}
-    client.get_or_create_collection("passages", embedding_function=None, configuration=configuration)
-    client.get_or_create_collection(
-        "papers", embedding_function=None, configuration=configuration, metadata=_made_with(settings)
-    )
-    return PaperIndex(client, settings, folder)
+    try:
+        client.get_or_create_collection("passages", embedding_function=None, configuration=configuration)
+        client.get_or_create_collection(
+            "papers", embedding_function=None, configuration=configuration, metadata=_made_with(settings)
+        )
+        return PaperIndex(client, settings, folder)
+    except BaseException:
+        client.close()
+        raise
 
 
 def _made_with(settings: Settings) -> dict[str, Any]:
@@ -409,9 +523,15 @@ def _reading(settings: Settings) -> Iterator[None]:
     except RagError:
         raise
     except Exception as error:  # Chroma raises whatever its database, its Rust core or pydantic raise
-        raise IndexMissing(
-            f"The index in {settings.index_dir} can't be read ({type(error).__name__}): type {_REBUILD}."
-        ) from error
+        if "(code: 778)" in str(error) or "disk is full" in str(error):  # opened, it is written to a little
+            raise StorageError(
+                f"The index in {settings.index_dir} can't be opened, because the disk is full: make room."
+            ) from error
+        raise _damaged(settings.index_dir, type(error).__name__) from error
+
+
+def _damaged(folder: Path, reason: str) -> IndexMissing:
+    return IndexMissing(f"The index in {folder} can't be read ({reason}): type {_REBUILD}.")
 
 
 @contextmanager
@@ -419,8 +539,10 @@ def _storage_errors(folder: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not isinstance(error, OSError) and not type(error).__module__.startswith("chromadb"):
+        if not isinstance(error, (OSError, sqlite3.Error)) and not type(error).__module__.startswith("chromadb"):
             raise
+        if any(sign in str(error) for sign in ("malformed", "not a database")):  # as SQLite puts it
+            raise _damaged(folder, type(error).__name__) from error
         reason = getattr(error, "strerror", None) or error
         raise StorageError(
             f"The index in {folder} can't be written ({reason}): make room, mend its permissions, or set RAG_DATA_DIR "

@@ -14,6 +14,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import bm25s
 import numpy as np
@@ -38,6 +39,11 @@ def grams(text: str) -> list[str]:
         for padded in [f" {word} "]
         for i in range(max(1, len(padded) - _GRAM + 1))
     ]
+
+
+def _sums(folder: Path) -> dict[str, int]:
+    """The checksums of the files that are searched."""
+    return {path.name: crc32(path.read_bytes()) for path in sorted(folder.iterdir()) if path.name != _MADE_OF}
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,12 @@ class LexicalIndex:
         shutil.rmtree(making, ignore_errors=True)
         self.bm25.save(making, show_progress=False)
         self.names.save(making)
-        made_of = {"version": _VERSION, "index_sha256": index_sha256, "paper_ids": self.paper_ids}
+        made_of = {
+            "version": _VERSION,
+            "index_sha256": index_sha256,
+            "paper_ids": self.paper_ids,
+            "sums": _sums(making),
+        }
         (making / _MADE_OF).write_text(json.dumps(made_of), encoding="utf-8")
         shutil.rmtree(folder, ignore_errors=True)
         os.replace(making, folder)
@@ -97,6 +108,8 @@ class LexicalIndex:
         try:
             made_of = json.loads((folder / _MADE_OF).read_text(encoding="utf-8"))
             if (made_of["version"], made_of["index_sha256"]) != (_VERSION, index_sha256):
+                return None
+            if made_of.get("sums", sums := _sums(folder)) != sums:  # numbers of a damaged file would be believed
                 return None
             bm25 = bm25s.BM25.load(folder, mmap=True, show_progress=False)
             found = cls(tuple(made_of["paper_ids"]), NameTable.load(folder), bm25)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from rag.chat import Message
 from rag.errors import ModelUnavailable
-from rag.models import Weights
+from rag.models import Weights, fetched_anew
 from rag.progress import Progress, silent
 from rag.settings import Generation
 
@@ -120,7 +120,7 @@ def load_model(
     except Exception as error:  # whatever the hub, safetensors, tokenizers or transformers' config code raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         mend = (
-            f"type `rag models remove {weights.name}` and `rag models pull {weights.name}` to fetch it anew"
+            fetched_anew(weights.name)
             if weights.pinned
             else "check the folder or the hub id, or use a model that `rag models` lists"
         )

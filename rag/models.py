@@ -60,7 +60,7 @@ class ModelStore:
             whole = manifest["sha256"] == spec.sha256 and all(
                 (folder / name).stat().st_size == size for name, size in manifest["files"].items()
             )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
         return folder if whole else None
 
@@ -84,21 +84,26 @@ class ModelStore:
         :raises StorageError: if the disk is too full or the cache can't be written. Nothing half-made stays.
         """
         folder = self.ready(spec)
-        if folder:
+        if folder and not self._scratch(spec).exists():
             return folder
         with _storage_errors(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             with self._lock(spec, progress):
+                shutil.rmtree(self._scratch(spec), ignore_errors=True)  # left by a process that was killed
                 return self.ready(spec) or self._make(spec, progress)
 
     def remove(self, spec: ModelSpec) -> bool:
-        """Delete a model from the disk; False if it wasn't there."""
-        folder = self.folder / spec.name
-        if not folder.exists():
-            return False
-        with _storage_errors(self.folder), self._lock(spec, silent):
-            shutil.rmtree(folder)
-        return True
+        """Delete a model from the disk, and what a killed process left of it; False if it wasn't there."""
+        found = [place for place in (self.folder / spec.name, self._scratch(spec)) if place.exists()]
+        if found:
+            with _storage_errors(self.folder), self._lock(spec, silent):
+                for place in found:
+                    if place.exists():  # we may have waited for who made it
+                        shutil.rmtree(place)
+        return bool(found)
+
+    def _scratch(self, spec: ModelSpec) -> Path:
+        return self.folder / f".making-{spec.name}"
 
     def resolve(self, name: str, progress: Progress = silent) -> Weights:
         """The weights that a ``--model`` value means, made ready if they are of the catalogue.
@@ -146,8 +151,7 @@ class ModelStore:
         if self.weights_dir is not None or not self.offline:
             size = f"{spec.fetch_bytes / 1e9:.1f} GB"
             progress(f"{spec.name} is not here yet: fetching {size}{kept} in {self.folder}", 0, ANNOUNCEMENT)
-        scratch = self.folder / f".making-{spec.name}"
-        shutil.rmtree(scratch, ignore_errors=True)  # left by a process that was killed; we hold the lock
+        scratch = self._scratch(spec)
         fetched = scratch / "fetched"
         fetched.mkdir(parents=True)
         try:
@@ -193,6 +197,11 @@ def catalogue_model(name: str) -> ModelSpec:
         raise UsageError(f"There is no model {name!r} in the catalogue: it has {', '.join(CATALOGUE)}.") from None
 
 
+def fetched_anew(name: str) -> str:
+    """What to type where a model of the catalogue is damaged."""
+    return f"type `rag models remove {name}`, and it is fetched anew when it is needed"
+
+
 def _convert(gguf: Path, folder: Path, progress: Callable[[float, float | None], None]) -> None:
     """Dequantise a GGUF file into a folder that loads in seconds: bfloat16 safetensors and the tokenizer."""
     import torch
@@ -212,8 +221,13 @@ def _convert(gguf: Path, folder: Path, progress: Callable[[float, float | None],
         model.is_quantized = False
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        try:
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+        except OSError:
+            raise
+        except Exception as error:  # safetensors and tokenizers raise classes of their own where a disk is full
+            raise OSError(str(error)) from error
 
 
 @contextmanager
@@ -245,6 +259,6 @@ def _storage_errors(folder: Path) -> Iterator[None]:
                 f"The disk of {folder} is full: make room, or set RAG_CACHE_DIR to another disk."
             ) from error
         raise StorageError(
-            f"{folder} can't be written ({error.strerror or error}): mend its permissions, or set RAG_CACHE_DIR to a "
-            f"folder of your own."
+            f"{folder} can't be written ({error.strerror or error}): make room, mend its permissions, or set "
+            f"RAG_CACHE_DIR to a folder of your own."
         ) from error

@@ -47,7 +47,7 @@ class Place:
             place = cls(**json.loads(settings.server_file.read_text(encoding="utf-8")))
             os.kill(place.pid, 0)
             is_one = isinstance(place.port, int) and isinstance(place.key, str)
-        except (OSError, ValueError, TypeError, OverflowError):
+        except (OSError, ValueError, TypeError, OverflowError, RecursionError):
             return None
         return place if is_one else None
 

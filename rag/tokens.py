@@ -82,12 +82,12 @@ class TokenStore:
         question = "SELECT ids, vectors FROM tokens WHERE paper_id = ? ORDER BY start"
         try:
             rows = self._database.execute(question, (paper_id,)).fetchall()
-        except sqlite3.DatabaseError as error:
+            ids = np.frombuffer(b"".join(row[0] for row in rows), np.int32)
+            return ids, np.frombuffer(b"".join(row[1] for row in rows), np.int8).reshape(len(ids), DIMENSIONS)
+        except (sqlite3.DatabaseError, TypeError, ValueError) as error:
             raise IndexMissing(
                 f"The index in {self._folder} can't be read ({error}): type `rag ingest --rebuild`."
             ) from error
-        ids = np.frombuffer(b"".join(row[0] for row in rows), np.int32)
-        return ids, np.frombuffer(b"".join(row[1] for row in rows), np.int8).reshape(-1, DIMENSIONS)
 
 
 def _bytes(vectors: Vectors) -> bytes:

@@ -280,15 +280,19 @@ def test_a_damaged_index_is_named_with_the_command_that_mends_it_and_the_pages_s
     assert seen[-1].citations[0].title == "Data Selection via Optimal Control for Language Models"
 
 
+def interrupting(task: str, done: float = 0, total: float | None = None) -> None:
+    if task == "Indexing words and names":
+        raise KeyboardInterrupt
+
+
 def test_a_half_made_index_is_finished_by_the_next_question(settings: Settings, tmp_path: Path) -> None:
     here = settings.model_copy(update={"data_dir": tmp_path / "data", "mode": "extractive"})
     pages = tmp_path / "pages"
     pages.mkdir()
     (pages / "a.txt").write_text(f"Zorb: a tool\n{'Zorb sorts marbles quickly and well. ' * 12}\n")
     here = here.model_copy(update={"corpus": pages})
-    assistant = Assistant(here)
-    assistant.index._record(index_sha256="", reading=f"{pages}/")  # type: ignore[union-attr]
-    assistant.close()
+    with pytest.raises(KeyboardInterrupt):
+        Assistant(here, interrupting).ingest()
     again = Assistant(here)
     assert again.answer("What does Zorb sort?").citations[0].title == "Zorb: a tool"
     assert again.notices == []
@@ -297,13 +301,16 @@ def test_a_half_made_index_is_finished_by_the_next_question(settings: Settings, 
 def test_a_half_made_index_of_the_users_own_pages_is_not_finished_with_others(
     settings: Settings, tmp_path: Path
 ) -> None:
-    here = settings.model_copy(update={"data_dir": tmp_path, "mode": "extractive"})
-    assistant = Assistant(here)
-    assistant.index._record(index_sha256="", reading="/home/me/pages/")  # type: ignore[union-attr]
-    assistant.close()
+    here = settings.model_copy(update={"data_dir": tmp_path / "data", "mode": "extractive"})
+    (tmp_path / "mine.txt").write_text(f"Zorb: a tool\n{'Zorb sorts marbles quickly and well. ' * 12}\n")
+    with pytest.raises(KeyboardInterrupt):
+        Assistant(here, interrupting).ingest([tmp_path / "mine.txt"])
     again = Assistant(here)
     again.answer("What does PDS do?")
-    assert "half-made: type `rag ingest` again" in again.notices[0]
+    assert "no index in" in again.notices[0]
+    assert "type `rag ingest` again, as when it was stopped" in again.notices[0]
+    again.ingest([tmp_path / "mine.txt"])
+    assert [paper.title for paper in again.papers] == ["Zorb: a tool"]
 
 
 def test_off_topic_is_refused_under_filters_too(extractive: Assistant) -> None:

@@ -1,3 +1,4 @@
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from rag.embedding import Embedder, Tokens, Vectors
-from rag.errors import IndexMismatch, IndexMissing, StorageError
+from rag.errors import IndexMismatch, IndexMissing, IndexUnfinished, StorageError
 from rag.index import IngestReport, PaperIndex, ingest
 from rag.lexical import LexicalIndex
 from rag.papers import Paper, Record, Source, papers_from
@@ -112,34 +113,76 @@ def test_an_index_of_another_version_names_the_command(
     PaperIndex.open(here).close()
 
 
-class Breaks(Exception):
+class Breaks(BaseException):
     """Stands for a process that is stopped."""
 
 
-def test_an_ingest_that_was_stopped_is_half_made_and_goes_on(here: Settings, embedder: Embedder) -> None:
+class Breaking:
+    """An embedder in whose third call the process is stopped."""
+
+    def __init__(self, embedder: Embedder):
+        self._embedder = embedder
+        self.seen: list[str] = []
+        self._calls = 0
+
+    def in_bulk(self) -> "Breaking":
+        return self
+
+    def with_tokens(self, texts: Sequence[str]) -> tuple[Vectors, list[Tokens]]:
+        self._calls += 1
+        if self._calls == 3:
+            raise Breaks
+        self.seen += texts
+        return self._embedder.with_tokens(texts)
+
+
+def test_an_ingest_that_was_stopped_goes_on(here: Settings, embedder: Embedder) -> None:
     papers = [paper(f"System{i}") for i in range(80)]
-    calls = 0
-
-    class Breaking:
-        def in_bulk(self) -> "Breaking":
-            return self
-
-        def with_tokens(self, texts: Sequence[str]) -> tuple[Vectors, list[Tokens]]:
-            nonlocal calls
-            calls += 1
-            if calls == 3:
-                raise Breaks
-            return embedder.with_tokens(texts)
-
+    breaking = Breaking(embedder)
     with pytest.raises(Breaks):
-        ingest(here, papers, embedder=Breaking())  # type: ignore[arg-type]
-    with pytest.raises(IndexMissing, match="half-made: type `rag ingest` again"):
+        ingest(here, papers, embedder=breaking, scope=["pages/"])  # type: ignore[arg-type]
+    with pytest.raises(IndexUnfinished, match=r"There is no index in .* yet: type `rag ingest` again") as caught:
         PaperIndex.open(here)
-    report = ingest(here, papers, embedder=embedder)
-    assert 0 < report.unchanged < 80
+    assert caught.value.scope == "pages/"
+    ingest(here, papers, embedder=breaking, scope=["pages/"])  # type: ignore[arg-type]
+    assert len(breaking.seen) == len(set(breaking.seen)) == 80  # nothing is done twice
     undisturbed = here.model_copy(update={"data_dir": here.index_dir.parent / "other"})
     ingest(undisturbed, papers, embedder=embedder)
     assert contents(here) == contents(undisturbed)
+
+
+def test_while_an_ingest_is_stopped_the_index_is_as_it_was(here: Settings, embedder: Embedder) -> None:
+    ingest(here, [paper("Foo")], embedder=embedder, scope=["pages/a.txt"])
+    before = contents(here)
+    papers = [paper(f"System{i}") for i in range(80)]
+    for rebuild in (False, True):
+        with pytest.raises(Breaks):
+            ingest(here, papers, embedder=Breaking(embedder), rebuild=rebuild)  # type: ignore[arg-type]
+        assert contents(here) == before
+    assert ingest(here, [paper("Foo")], embedder=embedder, scope=["pages/a.txt"]).unchanged == 1
+    assert sorted(path.name for path in here.index_dir.parent.iterdir()) == [".index.lock", "index"]
+
+
+def test_stopped_while_one_index_takes_the_others_place_the_old_one_is_put_back(
+    here: Settings, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ingest(here, [paper("Foo")], embedder=embedder)
+    before = contents(here)
+    replace = os.replace
+
+    def stop(source: Path, target: Path) -> None:
+        if target == here.index_dir:
+            raise Breaks
+        replace(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.replace", stop)
+        with pytest.raises(Breaks):
+            ingest(here, [paper("Bar")], embedder=embedder)
+    assert not here.index_dir.exists()
+    assert contents(here) == before
+    assert ingest(here, [paper("Bar")], embedder=embedder).added == 1
+    assert sorted(path.name for path in here.index_dir.parent.iterdir()) == [".index.lock", "index"]
 
 
 def test_what_a_stopped_ingest_left_is_gone_after_the_next(

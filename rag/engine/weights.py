@@ -116,8 +116,12 @@ def _bytes(
             return _opened(kept)  # another process has made them meanwhile
         making = kept.with_name(f".making-{kept.name}")
         tensors = _made(published, shape, sample)
-        save_file(tensors, making, {"version": _VERSION})
-        os.replace(making, kept)
+        try:
+            save_file(tensors, making, {"version": _VERSION})
+            os.replace(making, kept)
+        except (OSError, SafetensorError):  # where nothing more can be written
+            making.unlink(missing_ok=True)
+            return _looked_up(tensors)
         return _opened(kept)
     return _looked_up(_made(published, shape, sample))  # where nothing can be written
 

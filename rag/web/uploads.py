@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Collection, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,21 +115,24 @@ class Shelf:
         return report
 
     def mend(self, assistant: Assistant) -> None:
-        """Finish a change of added files that was cut off, as by a kill. :raises RagError: as :meth:`add`."""
+        """Index the files of which nothing is indexed: the add was cut off, or the index was made anew.
+
+        :raises RagError: as :meth:`add`.
+        """
+        names = self.names()
+        papers: Collection[Paper] = ()
         try:
-            PaperIndex.open(assistant.settings).close()
+            with closing(PaperIndex.open(assistant.settings)) as index:
+                papers = index.papers.values() if names else ()
         except IndexUnfinished as error:
-            scope = error.scope.split("\n")  # names may hold what else ends a line
-            if not scope or not all(name.startswith(f"{LABEL}/") for name in scope):
+            if not error.scope.startswith(f"{LABEL}/"):
                 return  # another ingest's, which knows how to go on
-            kept = [name for name in self.names() if f"{LABEL}/{name}" in scope]
-            if kept:
-                assistant.ingest([self._folder / name for name in kept], label=LABEL)
-            gone = [name for name in scope if name.removeprefix(f"{LABEL}/") not in kept]
-            if gone:
-                assistant.remove(gone)
         except RagError:
             return  # whoever opens the index next says what is wrong with it
+        known = {source.file for paper in papers for source in paper.sources}
+        forgotten = [self._folder / name for name in names if f"{LABEL}/{name}" not in known]
+        if forgotten:
+            assistant.ingest(forgotten, label=LABEL)
 
     def _place(self, reading: Reading) -> Path:
         """Where a file is kept: under its name, or with a number behind it where another has that name."""

@@ -100,13 +100,6 @@ def until(task, done=0):
     return progress
 
 
-def scope(assistant):
-    """What an index that is half-made is left with."""
-    with pytest.raises(IndexUnfinished) as caught:
-        PaperIndex.open(assistant.settings)
-    return caught.value.scope
-
-
 # Reading ---------------------------------------------------------------------------------------
 
 
@@ -437,7 +430,7 @@ def test_an_add_that_was_cut_off_is_finished(moment, over, shelf, given, killed,
     # Zorb is changed too: it stands in another file now.
     killed(shelf.add, over(until(moment[0].replace("2", "3"), 3 if moment[1] else 0)), added)
     again = over()
-    assert scope(again) == f"{LABEL}/b.txt\n{LABEL}/page (1).txt"
+    assert indexed(again).keys() == {ZORB}
     shelf.mend(again)
     assert (again.index.sha256, indexed(again)) == undisturbed(before, added)
     assert shelf.names() == ["b.txt", "page (1).txt", "page.txt"]
@@ -450,7 +443,9 @@ def test_an_add_that_was_cut_off_between_two_parts_is_finished(name, over, shelf
     added = [given(*FORTY, name=name)]
     killed(shelf.add, over(until("Indexing 40", 32)), added)
     again = over()
-    assert scope(again) == f"{LABEL}/{name}"
+    with pytest.raises(IndexUnfinished) as caught:
+        PaperIndex.open(again.settings)
+    assert caught.value.scope == f"{LABEL}/{name}"
     shelf.mend(again)
     assert (again.index.sha256, indexed(again)) == undisturbed(added)
     assert len(again.papers) == 40
@@ -464,7 +459,6 @@ def test_a_removal_that_was_cut_off_leaves_the_file_and_its_papers(moment, over,
     first.close()
     killed(shelf.remove, over(until(*moment)), "a.txt")
     again = over()
-    assert scope(again) == f"{LABEL}/a.txt"
     shelf.mend(again)
     assert (again.index.sha256, indexed(again)) == before
     assert shelf.names() == ["a.txt", "b.txt"]
@@ -508,7 +502,6 @@ def test_an_add_in_a_process_that_was_really_killed_is_finished(over, shelf, giv
     ended = subprocess.run([sys.executable, "-c", _KILLED, tmp_path / "data", added[0].path], check=False)
     assert ended.returncode == -9
     again = over()
-    assert scope(again) == f"{LABEL}/b.txt"
     shelf.mend(again)
     assert (again.index.sha256, indexed(again)) == undisturbed(before, added)
 
@@ -522,8 +515,27 @@ def test_an_ingest_of_others_that_was_cut_off_is_left_to_them(over, shelf, given
     told = []
     again = over(lambda *progress: told.append(progress))
     shelf.mend(again)
-    assert scope(again) == "mine/page.txt"
     assert told == []
+    assert indexed(again).keys() == {ZORB}
+    again.ingest([tmp_path / "mine" / "page.txt"], label="mine")
+    assert indexed(again).keys() == {ZORB, QUUX}
+
+
+def test_files_of_which_nothing_is_indexed_are_indexed_at_the_next_start(over, shelf, given, folder):
+    """Killed before it was begun, or the index was damaged and made anew."""
+    first = over()
+    shelf.add(first, [given(ZORB)])
+    before = indexed(first)
+    page_at(folder, QUUX, name="b.txt")
+    shelf.mend(first)
+    assert indexed(first) == {ZORB: [f"{LABEL}/page.txt"], QUUX: [f"{LABEL}/b.txt"]}
+    shelf.remove(first, "b.txt")
+    (first.settings.index_dir / "chroma.sqlite3").write_bytes(b"damaged" * 1000)
+    again = over()
+    again.ingest([page_at(folder.parent / "mine", BLIP)], label="mine", rebuild=True)
+    assert indexed(again).keys() == {BLIP}
+    shelf.mend(again)
+    assert indexed(again) == before | {BLIP: ["mine/page.txt"]}
 
 
 def test_an_index_that_is_whole_is_left_as_it_is(over, shelf, given, tmp_path):
