@@ -67,7 +67,7 @@ def fingerprint(settings: Settings) -> str:
 
     All but model and mode, which come with each question.
     """
-    told = settings.model_dump(mode="json", exclude=_OF_A_QUESTION | _FOLDERS)
+    told = settings.model_dump(mode="json", exclude=_OF_A_QUESTION | _FOLDERS | {"chat"})
     places = (settings.index_dir, settings.models_dir, settings.corpus, settings.weights_dir)
     told["places"] = [str(place and place.expanduser().absolute()) for place in places]
     # Models may be named by relative folders too, which are others elsewhere.

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -69,6 +69,13 @@ class Grounding(_Section):
     checker: str | None = Field(None, description="hub id or folder of an entailment model that checks instead")
 
 
+class Chat(_Section):
+    """Who may open the chat page. Without both, only this machine reaches it, and everybody on it may."""
+
+    user: str | None = Field(None, min_length=1, pattern="^[^:]*$", description="a name without a colon")
+    password: SecretStr | None = Field(None, min_length=8, description="best set as RAG_CHAT__PASSWORD")
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Paths that are left unset follow ``home`` or the platform's folders."""
 
@@ -88,6 +95,7 @@ class Settings(BaseSettings):
     retrieval: Retrieval = Retrieval()
     generation: Generation = Generation()
     grounding: Grounding = Grounding()
+    chat: Chat = Chat()
 
     @property
     def index_dir(self) -> Path:
