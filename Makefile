@@ -3,24 +3,32 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+LOCKED := $(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes
 
 # A question may hold quotes and dollar signs: make must neither expand nor quote it.
 override Q := $(value Q)
 export Q
 
 .DELETE_ON_ERROR:
-.PHONY: help setup models ask chat eval eval-quick eval-retrieval bench test coverage torture lint clean
+.PHONY: help setup lock models ask chat eval eval-quick eval-retrieval bench test coverage torture lint clean
 
 help: ## Show what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(READY) ## Make the environment in .venv, with the development extras
 
-$(READY): pyproject.toml constraints.txt
+# Nothing is installed whose SHA-256 isn't in a lock. Only torch's build with CUDA asks for what is in the second one.
+$(READY): pyproject.toml requirements.lock requirements-cuda.lock
 	@echo "Setting up $(VENV) (about two minutes)" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) >&2
-	@$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable '.[dev]' >&2
+	@$(LOCKED) --requirement requirements.lock >&2
+	@$(BIN)/python -m pip show torch | grep -q '^Requires:.*nvidia' || exit 0; \
+		$(LOCKED) --requirement requirements-cuda.lock >&2
+	@$(BIN)/python -m pip install --no-deps --no-build-isolation --editable . >&2
 	@touch $@
+
+lock: $(READY) ## Write the locks that setup installs from pyproject.toml; ARGS=--upgrade takes the newest versions
+	@$(BIN)/python .ci/lock.py $(ARGS)
 
 models: $(READY) ## Fetch and convert the models
 	@$(BIN)/rag models pull >&2
@@ -57,10 +65,11 @@ torture: models ## Faults, load and fuzzing that take too long for every change;
 	@$(BIN)/python -m pytest --torture -m torture $(ARGS)
 	@$(BIN)/python -m tests.torture.figures
 
-lint: $(READY) ## Check style and types
+lint: $(READY) ## Check style and types, and look for known vulnerabilities of what is installed
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/python .ci/audit.py
 
 clean: ## Remove the environment and what tools left behind
 	rm -rf $(VENV) .coverage* .pytest_cache .mypy_cache .ruff_cache build dist

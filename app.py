@@ -13,19 +13,23 @@ from typing import Any
 
 import gradio as gr
 from pydantic import ValidationError, validate_call
+from starlette.middleware import Middleware
 
 from rag import web
 from rag.assistant import Assistant
 from rag.desk import Desk
 from rag.errors import RagError, UsageError
+from rag.login import LOOPBACK, Login
 from rag.progress import ANNOUNCEMENT, Progress, silent
 from rag.server import open_door
 from rag.settings import Settings
 from rag.web import abstract, html, uploads
 from rag.web.adding_tab import AddingTab
 from rag.web.chat_tab import ChatTab
+from rag.web.door import Door
 from rag.web.evaluation_tab import EvaluationTab
 from rag.web.exchange import Exchange
+from rag.web.page import Page
 from rag.web.papers_tab import PapersTab
 from rag.web.stops import Stops
 from rag.web.tools import Tools
@@ -33,6 +37,8 @@ from rag.web.wiring import AT_ONCE, piece
 
 _WAITING = 64
 """Requests that may stand in Gradio's own queue; questions stand in the desk's line."""
+_FILES = 10
+"""So many of the largest files may come at once."""
 _UPLOADS = (3600, 3600)
 """Every so many seconds, uploads that are older than so many seconds are deleted."""
 _TO_THE_QUESTION = """() => {
@@ -41,7 +47,7 @@ _TO_THE_QUESTION = """() => {
 }"""
 
 
-def build(desk: Desk) -> gr.Blocks:
+def build(desk: Desk) -> Page:
     """The page around a desk. What a visitor types and sees belongs to their session alone."""
     stops = Stops()
 
@@ -51,7 +57,8 @@ def build(desk: Desk) -> gr.Blocks:
     def ask_about(event: gr.EventData) -> tuple[str, Any]:
         return str(event.paper), gr.Tabs(selected="ask")
 
-    with gr.Blocks(title="PaperTrail", analytics_enabled=False, fill_width=True, delete_cache=_UPLOADS) as page:
+    options: dict[str, Any] = {"analytics_enabled": False, "fill_width": True, "delete_cache": _UPLOADS}
+    with (page := Page(desk.assistant.settings, title="PaperTrail", **options)):
         piece("top", value=html.heading())
         with gr.Tabs() as tabs:
             with gr.Tab("Ask", id="ask") as chat_tab:
@@ -69,15 +76,15 @@ def build(desk: Desk) -> gr.Blocks:
         asked.then(None, js=_TO_THE_QUESTION, **AT_ONCE)
         chat.limited(asked)
         for tool, most in Tools(desk).all().items():
-            gr.api(_told(tool), api_name=tool.__name__, concurrency_limit=most)
+            gr.api(_told(tool, page.hidden), api_name=tool.__name__, concurrency_limit=most)
         for begin in (page.load, chat_tab.select):
             begin(chat.greet, chat.exchanges, chat.conversation, **AT_ONCE)
         page.unload(stops.leave)  # a closed tab frees its place in the line
     return page
 
 
-def _told(tool: Callable[..., Any]) -> Callable[..., Any]:
-    """A tool whose mistakes reach the program that calls it as one sentence."""
+def _told(tool: Callable[..., Any], hidden: Callable[[str], str]) -> Callable[..., Any]:
+    """A tool whose mistakes reach the program that calls it as one sentence, which names no place of this machine."""
 
     checked = validate_call(tool)
 
@@ -87,20 +94,29 @@ def _told(tool: Callable[..., Any]) -> Callable[..., Any]:
             made = checked(*given, **named)
             return await made if inspect.isawaitable(made) else made
         except RagError as error:
-            raise gr.Error(str(error), print_exception=False) from error
+            raise gr.Error(hidden(str(error)), print_exception=False) from error
         except ValidationError as error:
             first = error.errors()[0]
             where = first["loc"][0]
             name = list(inspect.signature(tool).parameters)[where] if isinstance(where, int) else where
-            raise gr.Error(f"{name}: {first['msg']}.", print_exception=False) from error
+            raise gr.Error(hidden(f"{name}: {first['msg']}."), print_exception=False) from error
 
     return told
 
 
-def serve(settings: Settings, *, port: int | None = None, browser: bool = True, progress: Progress = silent) -> None:
-    """Show the page on 127.0.0.1 until it is interrupted, and let `rag ask` use what it has in memory meanwhile.
+def serve(
+    settings: Settings,
+    *,
+    host: str = LOOPBACK,
+    login: Login | None = None,
+    port: int | None = None,
+    browser: bool = True,
+    progress: Progress = silent,
+) -> None:
+    """Show the page until it is interrupted, and let `rag ask` use what it has in memory meanwhile.
 
-    :param progress: is told the address.
+    :param host: the address of this machine where it is shown. :param login: what a visitor must give.
+    :param progress: is told the page's address.
     """
     assistant = Assistant(settings, progress)
     with contextlib.suppress(RagError):  # what is wrong with the index is said when it is opened
@@ -109,7 +125,7 @@ def serve(settings: Settings, *, port: int | None = None, browser: bool = True, 
     desk = Desk(assistant)
     page = build(desk)
     try:
-        address = launch(page, port=port, browser=browser)
+        address = launch(page, host=host, login=login, port=port, browser=browser)
     except OSError as error:
         raise UsageError(
             f"Port {port or 7860} is taken: name another, as in `rag chat --port {(port or 7860) + 1}`."
@@ -121,14 +137,22 @@ def serve(settings: Settings, *, port: int | None = None, browser: bool = True, 
         page.block_thread()
 
 
-def launch(page: gr.Blocks, *, port: int | None = None, browser: bool = False) -> str:
-    """Serve the page on loopback, by default on the first free port from 7860; returns its address."""
+def launch(
+    page: Page, *, host: str = LOOPBACK, login: Login | None = None, port: int | None = None, browser: bool = False
+) -> str:
+    """Serve the page, by default on loopback and on the first free port from 7860; returns its address."""
     with contextlib.redirect_stdout(io.StringIO()):  # the MCP server announces itself, however quiet
         _, address, _ = page.queue(max_size=_WAITING).launch(
-            server_name="127.0.0.1",
+            server_name=f"[{host}]" if ":" in host else host,
             server_port=port,
             inbrowser=browser,
             share=False,
+            app_kwargs={
+                "middleware": [Middleware(Door, host=host, login=login)],
+                "max_body_size": _FILES * uploads.MOST_BYTES,
+            },
+            num_workers=0,  # they would listen beside the door
+            run_history=False,
             quiet=True,
             prevent_thread_lock=True,
             footer_links=[],
@@ -143,6 +167,8 @@ def launch(page: gr.Blocks, *, port: int | None = None, browser: bool = False) -
             ),
             head=_head(),
         )
+    if login is not None and page.mcp_server_obj is not None:
+        page.mcp_server_obj._local_url = login.within(address)  # how the tools for agents ask the page
     return str(address)
 
 

@@ -40,7 +40,7 @@ class Transformer:
         from transformers import AutoTokenizer
 
         with quiet_transformers():
-            return AutoTokenizer.from_pretrained(self._source)
+            return AutoTokenizer.from_pretrained(self._source, trust_remote_code=False)
 
     @cached_property
     def model(self) -> Any:
@@ -50,7 +50,9 @@ class Transformer:
         from transformers import AutoModelForCausalLM
 
         with quiet_transformers():
-            model = AutoModelForCausalLM.from_pretrained(self._source, dtype=torch.bfloat16)
+            model = AutoModelForCausalLM.from_pretrained(
+                self._source, dtype=torch.bfloat16, use_safetensors=True, trust_remote_code=False
+            )
         return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
     def encode(self, messages: Sequence[Message], begin: str = "") -> list[int]:

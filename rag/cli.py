@@ -346,20 +346,25 @@ def doctor() -> int:
     return 0 if all(finding.ok is not False for finding in findings) else 1
 
 
-@app.command(epilog=examples("rag chat", "rag chat --port 8000 --no-browser"))
+@app.command(epilog=examples("rag chat", "rag chat --port 8000 --no-browser", "rag chat --host 0.0.0.0"))
 def chat(
+    host: Annotated[
+        str, typer.Option("--host", metavar="ADDRESS", help="Where others may reach it; needs chat.user and .password.")
+    ] = "127.0.0.1",
     port: Annotated[
         Optional[int], typer.Option("--port", min=1, max=65535, help="By default the first free one from 7860.")
     ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
     model: Model = None,
 ) -> int:
-    """Open the chat page on this machine (127.0.0.1)."""
+    """Open the chat page, by default for this machine alone (127.0.0.1)."""
+    from rag.login import Login
     from rag.resources import load_page
 
     settings = load_settings(model=model)
+    login = Login.wanted(settings, host)
     terminal.note("Starting the chat page; Ctrl-C stops it.")
-    load_page().serve(settings, port=port, browser=browser, progress=terminal.progress)
+    load_page().serve(settings, host=host, login=login, port=port, browser=browser, progress=terminal.progress)
     return 0
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rag.errors import ModelUnavailable
+from rag.errors import ModelUnavailable, reason_of
 from rag.reading import Belief, Text
 from rag.text import readable
 
@@ -40,13 +40,14 @@ class Entailment:
 
         from rag.quiet import quiet_transformers
 
-        where: dict[str, Any] = {"local_files_only": offline or Path(name).is_dir(), "cache_dir": hub_cache}
+        local = offline or Path(name).is_dir()
+        where: dict[str, Any] = {"local_files_only": local, "cache_dir": hub_cache, "trust_remote_code": False}
         with quiet_transformers():
             try:
                 tokenizer = AutoTokenizer.from_pretrained(name, **where)
                 model = AutoModelForSequenceClassification.from_pretrained(name, use_safetensors=True, **where)
             except Exception as error:  # transformers raises whatever the hub, safetensors or its config code raise
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                reason = reason_of(error)
                 raise ModelUnavailable(
                     f"The checker {name} can't be loaded ({reason}): name another as grounding.checker, or none."
                 ) from error

@@ -84,3 +84,10 @@ class SettingsError(UsageError):
     """A setting is unknown or out of its range."""
 
     code = "settings"
+
+
+def reason_of(error: Exception) -> str:
+    """Why a library could not load a model, in a few words for a sentence of ours."""
+    if "trust_remote_code" in str(error):  # what transformers says then is how to let it
+        return "it brings code of its own, which is never run"
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -57,12 +57,14 @@ class HubModel:
         if generation.threads:
             torch.set_num_threads(generation.threads)
         local = offline or Path(weights.source).is_dir()
-        where: dict[str, Any] = {"local_files_only": local, "cache_dir": hub_cache}
+        where: dict[str, Any] = {"local_files_only": local, "cache_dir": hub_cache, "trust_remote_code": False}
         with quiet_transformers(), _weights_counted(progress):
             tokenizer = AutoTokenizer.from_pretrained(weights.source, **where)
             if tokenizer.is_fast:
                 reserve_marks(tokenizer.backend_tokenizer)
-            model = AutoModelForCausalLM.from_pretrained(weights.source, dtype=torch.bfloat16, **where)
+            model = AutoModelForCausalLM.from_pretrained(
+                weights.source, dtype=torch.bfloat16, use_safetensors=True, **where
+            )
         return cls(weights, generation, model.to("cuda" if torch.cuda.is_available() else "cpu").eval(), tokenizer)
 
     @property

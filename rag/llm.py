@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.chat import Message
-from rag.errors import ModelUnavailable
+from rag.errors import ModelUnavailable, reason_of
 from rag.models import Weights, fetched_anew
 from rag.progress import Progress, silent
 from rag.settings import Generation
@@ -118,13 +118,12 @@ def load_model(
     except ModelUnavailable:
         raise
     except Exception as error:  # whatever the hub, safetensors, tokenizers or transformers' config code raise
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         mend = (
             fetched_anew(weights.name)
             if weights.pinned
             else "check the folder or the hub id, or use a model that `rag models` lists"
         )
-        raise ModelUnavailable(f"The model {weights.name} can't be loaded ({reason}): {mend}.") from error
+        raise ModelUnavailable(f"The model {weights.name} can't be loaded ({reason_of(error)}): {mend}.") from error
     if not made.has_template:
         raise ModelUnavailable(
             f"The model {weights.name} has no chat template: name one that was tuned to follow instructions."

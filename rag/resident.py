@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HOST = "127.0.0.1"
 _OF_A_QUESTION = {"model", "mode"}
 _FOLDERS = {"home", "data_dir", "cache_dir", "corpus", "weights_dir"}
-_BESIDE = {"log"}
+_BESIDE = {"chat", "log"}
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -96,6 +96,13 @@ class Log(_Section):
     max_bytes: int = Field(5_000_000, ge=1000, description="a file that would grow longer is set aside")
 
 
+class Chat(_Section):
+    """Who may open the chat page. Without both, only this machine reaches it, and everybody on it may."""
+
+    user: str | None = Field(None, min_length=1, pattern="^[^:]*$", description="a name without a colon")
+    password: SecretStr | None = Field(None, min_length=8, description="best set as RAG_CHAT__PASSWORD")
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Paths that are left unset follow ``home`` or the platform's folders."""
 
@@ -115,6 +122,7 @@ class Settings(BaseSettings):
     retrieval: Retrieval = Retrieval()
     generation: Generation = Generation()
     grounding: Grounding = Grounding()
+    chat: Chat = Chat()
     log: Log = Log()
 
     @property

@@ -18,12 +18,15 @@ from rag.text import readable
 from rag.web import feedback, html
 from rag.web.examples import examples
 from rag.web.exchange import STOPPED, Exchange, Rating, conversation, place, turns, underway, welcome
+from rag.web.places import Places
 from rag.web.stops import Stops
 from rag.web.wiring import AT_ONCE, FOCUS_ON_QUESTION, MANY, PRIVATE, piece
 
 Update = dict[Any, Any]
 Exchanges = list[Exchange]
 Ratings = dict[str, Rating]
+_AS_SET = ""
+"""The model that the settings name."""
 
 
 class ChatTab:
@@ -194,7 +197,7 @@ class ChatTab:
         try:
             feedback.keep(self._desk.assistant.settings.index_dir.parent, answer, rating)
         except StorageError as error:
-            gr.Warning(str(error))
+            gr.Warning(Places.of(self._desk.assistant.settings).hidden(str(error)))
             return ratings, ""
         others = {other: kept for other, kept in ratings.items() if other != key}
         said = "Kept in a file on this machine" if rating else "Taken back"
@@ -241,8 +244,9 @@ def _given(text: str | None) -> str | None:
 def _choices(settings: Settings) -> list[Any]:
     """What can be set on the page: model, mode, number of papers, author, since, until."""
     store = ModelStore.of(settings)
-    # A visitor can't make the server fetch gigabytes.
-    models = list(dict.fromkeys([settings.model, *filter(store.has, generators())]))
+    # A visitor can't make the server fetch gigabytes, and need not know where a model lies.
+    others = [(name, name) for name in generators() if store.has(name) and name != settings.model.lower()]
+    models = [(Places.of(settings).hidden(settings.model), _AS_SET), *others]
     with gr.Row():
         author = gr.Textbox(label="Author", placeholder="any", min_width=140)
         since = gr.Textbox(label="Published since", placeholder="2023 or 2023-05", min_width=140)
@@ -253,6 +257,6 @@ def _choices(settings: Settings) -> list[Any]:
             value="extractive" if settings.mode == "extractive" else "auto",
             label="Answers",
         )
-        model = gr.Dropdown(models, value=settings.model, label="Model")
+        model = gr.Dropdown(models, value=_AS_SET, label="Model")
         count = gr.Slider(1, 10, min(10, settings.retrieval.papers), step=1, label="Papers that are read")
     return [model, mode, count, author, since, until]
