@@ -38,6 +38,8 @@ _FITS, _OWN_SIDE = 0.35, 0.05
 # No further paper is read after one that answers so probably, or after the nearest ones if they do so improbably.
 # Chosen on development questions, of which none gets another paper by it.
 _CLEAR, _HOPELESS, _NEAREST = 0.6, 0.02, 3
+# Nor is a list's next paper, after so many that answer so improbably.
+_FAR, _FAR_IN_A_ROW = 0.05, 4
 # A description in other words than the abstract's looks less like a question that it answers.
 _UNNAMED = 0.1
 # A sentence of an abstract takes the place of one that it is as near to as this.
@@ -160,8 +162,16 @@ class Answering:
         return read
 
     def _fitting(self) -> list[Paper]:
-        """The papers that belong into a list."""
-        return [paper for paper in self._papers[:LISTED] if self._outlook(paper).answers >= _FITS]
+        """The papers that belong into a list, up to where several in a row have nothing to do with it."""
+        fitting, far = [], 0
+        for paper in self._papers[:LISTED]:
+            answers = self._outlook(paper).answers
+            if answers >= _FITS:
+                fitting.append(paper)
+            far = far + 1 if answers < _FAR else 0
+            if far == _FAR_IN_A_ROW:
+                break
+        return fitting
 
     def _compared(self) -> list[tuple[Paper, str, bool]]:
         """The papers that a comparison names, if one of them answers; the others tell their side as far as they can."""

@@ -145,6 +145,13 @@ def test_a_list_looks_at_more_papers_than_another_question() -> None:
     assert len(outcome("Which papers are about marbles?", Says(), many).kept) == LISTED
 
 
+def test_a_list_ends_where_papers_in_a_row_have_nothing_to_do_with_it() -> None:
+    many = [paper(f"Study {i} of marbles in a box of size {i}.", f"Marbles {i}.") for i in range(LISTED)]
+    fits = lambda prompt: 0.9 if any(f"Marbles {i}." in prompt for i in (0, 4, 9)) else 0.01  # noqa: E731
+    made = outcome("Which papers are about marbles?", Says(answers=fits), many)
+    assert [sentence.quotes[0].paper.title for sentence in made.kept] == ["Marbles 0.", "Marbles 4."]
+
+
 def test_an_unsupported_sentence_gives_way_to_the_abstracts_own() -> None:
     lie = "Zorb sorts 9,000 marbles a second, 3 times more than Blip."
     made = outcome("What is Zorb?", Says(f"Zorb is a tool for marbles. {lie}"), PAPERS)
