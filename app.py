@@ -39,6 +39,8 @@ _WAITING = 64
 """Requests that may stand in Gradio's own queue; questions stand in the desk's line."""
 _FILES = 10
 """So many of the largest files may come at once."""
+_SESSIONS = 128
+"""Visitors whose conversation is kept; Gradio would keep ten thousand, each with a copy of the page's parts."""
 _UPLOADS = (3600, 3600)
 """Every so many seconds, uploads that are older than so many seconds are deleted."""
 _TO_THE_QUESTION = """() => {
@@ -158,6 +160,7 @@ def launch(
             footer_links=[],
             ssr_mode=False,
             mcp_server=True,
+            state_session_capacity=_SESSIONS,
             max_file_size=uploads.MOST_BYTES,
             theme=gr.themes.Base(
                 primary_hue="teal",

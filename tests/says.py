@@ -1,11 +1,13 @@
 """In the language model's place: fixed drafts, and a fixed belief in every claim and every abstract."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from rag.models import Weights
+from rag.text import sentence_spans
 
 Message = dict[str, str]
 
@@ -49,3 +51,27 @@ class Says:
 
     def log_likelihoods(self, conversations: Sequence[Any], reply: str) -> list[float]:
         return [0.0] * len(conversations)
+
+
+class Typist(Says):
+    """Copies the first sentences of the abstract before it, a few letters at a time."""
+
+    def __init__(self, pause: float = 0.01, **believes: float):
+        super().__init__(**believes)
+        self.pause = pause
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        stopped: Callable[[], bool] = lambda: False,
+        *,
+        begin: str = "",
+        max_tokens: int | None = None,
+    ) -> Iterator[str]:
+        abstract = messages[-1]["content"].partition("Abstract: ")[2].partition("\n\n")[0]
+        self._drafts = [" ".join(abstract[start:end] for start, end in sentence_spans(abstract)[:3])]
+        for piece in super().stream(messages, stopped, begin=begin):
+            if stopped():
+                return
+            time.sleep(self.pause)
+            yield piece

@@ -328,7 +328,7 @@ def test_make_ask_passes_the_question_on_as_it_is(question: str, tmp_path: Path)
     rag_ = tmp_path / ".venv" / "bin" / "rag"
     rag_.write_text(f"#!{sys.executable}\nimport sys\nprint(sys.argv[1:])\nsys.exit(3)\n")
     rag_.chmod(0o755)
-    for name in ("pyproject.toml", "constraints.txt", ".venv/.ready"):
+    for name in ("pyproject.toml", "requirements.lock", "requirements-cuda.lock", ".venv/.ready"):
         (tmp_path / name).touch()
     (tmp_path / "Makefile").write_text(makefile)
     done = subprocess.run(

@@ -150,6 +150,28 @@ def test_others_are_searched_for_at_once_and_written_one_after_the_other(desk: D
     assert model.most == 1
 
 
+def test_eight_at_once_are_answered_in_the_order_in_which_they_came(desk: Desk, model: Gated) -> None:
+    order: list[int] = []
+
+    async def rest(number: int, events: Any) -> None:
+        await first(events, Answer)
+        order.append(number)
+
+    async def asked() -> None:
+        one = await written(desk, model)
+        others = [desk.ask(PDS, Choice()) for _ in range(7)]
+        for before, other in enumerate(others, start=1):
+            assert await first(other, Waiting) == Waiting(before)
+        resting = [asyncio.create_task(rest(number, events)) for number, events in enumerate([one, *others])]
+        await asyncio.sleep(0)  # all of them listen
+        model.gate.set()
+        await asyncio.gather(*resting)
+
+    run(asked())
+    assert order == list(range(8))
+    assert model.most == 1
+
+
 def test_who_stops_listening_lets_the_next_one_in(desk: Desk, model: Gated) -> None:
     async def asked() -> Any:
         one = await written(desk, model)

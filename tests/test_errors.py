@@ -16,6 +16,7 @@ def test_scripts_can_tell_every_error_by_its_code():
         "HashMismatch": "hash_mismatch",
         "StorageError": "storage",
         "Busy": "busy",
+        "TimedOut": "timed_out",
         "SettingsError": "settings",
     }
 

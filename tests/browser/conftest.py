@@ -2,8 +2,7 @@
 
 import os
 import shutil
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,8 +12,7 @@ from rag.assistant import Assistant
 from rag.desk import Desk
 from rag.resources import load_page
 from rag.settings import Settings
-from rag.text import sentence_spans
-from tests.says import Message, Says
+from tests.says import Says, Typist
 
 _PATIENCE = 60_000
 """Milliseconds: a busy machine may take its time."""
@@ -25,30 +23,6 @@ SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots"
 # Without these, Chromium looks for its maker's servers by itself.
 _QUIET = ("--disable-background-networking", "--disable-component-update", "--disable-sync", "--no-first-run")
 _SANDBOX = ("--no-sandbox", "--disable-gpu", "--disable-quic")
-
-
-class Typist(Says):
-    """Copies the first sentences of the abstract before it, a few letters at a time."""
-
-    def __init__(self, pause: float = 0.01, **believes: float):
-        super().__init__(**believes)
-        self.pause = pause
-
-    def stream(
-        self,
-        messages: Sequence[Message],
-        stopped: Callable[[], bool] = lambda: False,
-        *,
-        begin: str = "",
-        max_tokens: int | None = None,
-    ) -> Iterator[str]:
-        abstract = messages[-1]["content"].partition("Abstract: ")[2].partition("\n\n")[0]
-        self._drafts = [" ".join(abstract[start:end] for start, end in sentence_spans(abstract)[:3])]
-        for piece in super().stream(messages, stopped, begin=begin):
-            if stopped():
-                return
-            time.sleep(self.pause)
-            yield piece
 
 
 @pytest.fixture(scope="session")
