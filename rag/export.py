@@ -15,7 +15,7 @@ from rag import __version__
 from rag.answers import TITLE_FROM, Answer, Citation, ModelUsed
 from rag.names import is_name
 from rag.papers import Paper, first_authors, fold
-from rag.text import STOP_WORDS, readable, words
+from rag.text import STOP_WORDS, readable, visible, words
 
 if TYPE_CHECKING:
     from bibtexparser.model import Field
@@ -51,7 +51,7 @@ def as_text(answer: Answer) -> str:
         about = f"[{first.n}] {_reference(first.url, first.title, *_about(first))}"
         said = [f"    “{_line(readable(citation.quote))}”" for citation in quotes]
         blocks.append("\n".join([about, *said]))
-    return "\n\n".join(blocks)
+    return visible("\n\n".join(blocks))
 
 
 def as_markdown(exchanges: Sequence[tuple[str, Answer | str]]) -> str:
@@ -139,7 +139,7 @@ def _stopped(*parts: str) -> str:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return " ".join(visible(text).split())
 
 
 def _escaped(text: str) -> str:

@@ -257,6 +257,9 @@ def _console(**options: Any) -> Console:
 
     from rag.text import visible
 
+    def shown(text: str) -> str:
+        return visible(text).encode(errors="backslashreplace").decode()  # a file's name may be no text
+
     class Plain(Console):
         def on_broken_pipe(self) -> None:
             if self.stderr:
@@ -265,7 +268,7 @@ def _console(**options: Any) -> Console:
 
         def render(self, *what: Any, **how: Any) -> Iterator[Segment]:
             for segment in super().render(*what, **how):
-                yield segment if segment.control else Segment(visible(segment.text), segment.style)
+                yield segment if segment.control else Segment(shown(segment.text), segment.style)
 
     return Plain(highlight=False, markup=False, emoji=False, **options)
 

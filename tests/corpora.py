@@ -16,7 +16,7 @@ from tests.targets import PAGE
 from tests.web.invented import an_answer
 
 SEEDS = Path(__file__).parents[1] / "seeds"
-_PART = 4000
+_PART = 2000
 _SETTINGS = [
     'mode = "extractive"\noffline = true\n[retrieval]\npapers = 4\nmin_confidence = 0.2\n',
     'home = "~/rag"\ndata_dir = "/tmp/x"\ncorpus = "pages"\nmodel = "org/name"\n[generation]\nmax_seconds = 1e3\n',

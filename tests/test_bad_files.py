@@ -230,6 +230,7 @@ def home_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("RAG_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("RAG_HOME", str(tmp_path))
+    monkeypatch.setenv("RAG_OFFLINE", "true")
     return tmp_path
 
 
@@ -249,7 +250,6 @@ def test_what_are_no_settings_is_refused(name: str, run: Run, home_of_its_own: P
         ("RAG_HOME", "~nobody-of-that-name"),
         ("RAG_HOME", "a" * 5000),
         ("RAG_RETRIEVAL", "[" * 100_000),
-        ("RAG_MODEL", "\udcff"),
         ("RAG_DATA_DIR", "\udcff" * 3000),
         ("RAG_GENERATION__THREADS", "9" * 5000),
     ],

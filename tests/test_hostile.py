@@ -37,6 +37,7 @@ from tests.web.markup import Reader, read, spaced
 BY_NAME = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 # What a terminal obeys, what turns text round, and what nobody sees.
 UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
+NO_CHARACTERS = re.compile("[\ufdd0-\ufdef\ufffe\uffff\U0010fffe\U0010ffff]")
 TAGS = set(
     "article section header h2 h3 p b ul ol li dl dt dd div span mark a button details summary blockquote table thead "
     "tbody tr th td svg circle title text line".split()
@@ -97,21 +98,27 @@ def test_ten_thousand_words_in_one_line_are_no_abstract(tmp_path: Path) -> None:
         read_corpus(tmp_path)
 
 
-def test_other_questions_find_what_they_found_without_them(extractive: Assistant, beside: Assistant) -> None:
-    queries = {query.query for query in load_queries()} | {question.question for question in load_questions()}
-    moved = [
-        query
-        for query in sorted(queries)[::3]
-        if beside.retriever.search(query, 1).papers[0] != extractive.retriever.search(query, 1).papers[0]
-    ]
-    assert len(queries) > 300
-    assert moved == []
+def test_other_questions_find_the_papers_that_they_found_without_them(extractive: Assistant, beside: Assistant) -> None:
+    """The best paper is one that is asked for wherever it was, though a quarter of the index is hostile now."""
+    lost = []
+    for query in load_queries()[::4]:
+        first = [assistant.retriever.search(query.query, 1).papers[0] for assistant in (extractive, beside)]
+        right = [paper.paper_id in query.papers for paper in first]
+        if "Gravisort" in first[1].title or right == [True, False]:
+            lost.append((query.query, first[1].title))
+    assert lost == []
 
 
-def test_other_questions_are_answered_as_they_were_without_them(extractive: Assistant, beside: Assistant) -> None:
+def test_other_questions_are_answered_from_the_papers_that_they_were_answered_from(
+    extractive: Assistant, beside: Assistant
+) -> None:
     for question in load_questions()[::8]:
-        with_them, without = beside.answer(question.question), extractive.answer(question.question)
-        assert (with_them.answer, with_them.citations) == (without.answer, without.citations)
+        before, after = (
+            {citation.paper_id for citation in assistant.answer(question.question).citations}
+            for assistant in (extractive, beside)
+        )
+        assert after <= extractive.index.papers.keys()
+        assert not before & set(question.papers) or after & set(question.papers), question.question
 
 
 @BY_NAME
@@ -249,13 +256,13 @@ def test_a_batch_holds_the_text_as_it_is_and_makes_a_terminal_do_nothing(run_bes
     (tmp_path / "in.jsonl").write_text("\n".join(lines))
     result = run_beside("search", "--input", str(tmp_path / "in.jsonl"))
     assert_obeys_nothing(result.out)
-    found = [json.loads(line) for line in result.out.splitlines()]
+    found = [json.loads(line) for line in result.out.split("\n")[:-1]]
     assert [one["id"] for one in found] == list(CASES)
 
 
 def test_no_name_of_a_file_makes_a_terminal_do_anything(run: Run, tmp_path: Path) -> None:
-    for name in ("\x1b]0;pwned\x07.txt", "\x9b31m.txt", "\u202etxt.exe"):
-        folder = tmp_path / str(len(name))
+    for i, name in enumerate(("\x1b]0;pwned\x07.txt", "\x9b31m.txt", "\u202etxt.exe")):
+        folder = tmp_path / str(i)
         folder.mkdir()
         (folder / name).write_text("no abstract")
         result = run("ingest", str(folder))
@@ -322,8 +329,9 @@ def test_the_page_shows_text_as_text(case: Case, beside: Assistant, papers: dict
 def test_the_page_shows_a_paper_whole(case: Case, beside: Assistant, papers: dict[str, Paper]) -> None:
     paper = papers[case.sieve]
     shown = read(abstract.page(paper))
-    assert shown.of("h2")[0].text == spaced(readable(paper.title))
-    assert shown.of(".pt-abstract")[0].text == spaced(readable(paper.abstract))
+    for place, text in (("h2", paper.title), (".pt-abstract", paper.abstract)):
+        # Of what is no character, Python's parser leaves nothing.
+        assert shown.of(place)[0].text == spaced(NO_CHARACTERS.sub("", readable(text)))
 
 
 def test_the_map_shows_titles_as_text(beside: Assistant) -> None:
