@@ -68,9 +68,8 @@ def index_contents(settings: Settings, *names: str) -> tuple[Any, ...]:
     """All that an index holds, and what is answered from it."""
     with closing(PaperIndex.read(settings)) as index:
         passages = [(passage.paper_id, passage.start, passage.end) for passage in index.passages]
-        lengths = np.linalg.norm(
-            index.vectors, axis=1
-        )  # the vectors differ in the last bits by what else was in a batch
+        # What else was in a batch shows in the last bits of a vector.
+        lengths = np.linalg.norm(index.vectors, axis=1)
         tokens = [len(index.tokens.read(paper_id).ids) for paper_id in index.papers]
         held = index.sha256, list(index.papers.values()), passages, lengths.round(3).tolist(), tokens
     answers = [asked(settings, name).model_dump(include={"answer", "citations", "index_sha256"}) for name in names]
