@@ -98,11 +98,15 @@ class Manifest(BaseModel):
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
-        """The manifest of a run. :raises UsageError: if the folder holds none."""
+        """The manifest of a run. :raises UsageError: if the folder holds none, or a damaged one."""
         try:
             return cls.model_validate_json((folder / FILE).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:  # a pydantic error is a ValueError
+        except OSError as error:
             raise UsageError(f"There is no run in {folder}: make one with `rag eval run`.") from error
+        except ValueError as error:
+            raise UsageError(
+                f"The manifest of the run in {folder} can't be read: type `rag eval run --fresh --run {folder}`."
+            ) from error
 
     def write(self, folder: Path) -> None:
         """Write it into the folder of its run."""
@@ -130,7 +134,9 @@ def code_sha256() -> str:
 def _git(*arguments: str) -> str | None:
     """What git says of the clone that this runs in; None outside of one."""
     try:
-        done = subprocess.run(["git", "-C", str(HERE), *arguments], capture_output=True, text=True, timeout=10)
+        # Without locks: one that ran out of time would leave the clone locked.
+        command = ["git", "--no-optional-locks", "-C", str(HERE), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import shutil
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
@@ -89,8 +90,10 @@ def _index(settings: Settings) -> Finding:
         return Finding(None, f"no index in {settings.index_dir} yet", "rag ingest")
     try:
         index = PaperIndex.read(settings)
-        count, sha256 = len(index.papers), index.sha256
-        index.close()
+        with closing(index):
+            count, sha256 = len(index.papers), index.sha256
+            for paper_id in index.papers:
+                index.tokens.read(paper_id)  # what a question reads only when it needs it
     except RagError as error:
         return Finding(False, str(error))
     return Finding(

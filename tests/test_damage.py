@@ -4,14 +4,20 @@ import os
 import re
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from eval.manifest import Manifest
+from eval.run import run as evaluate
+from rag.assistant import Assistant
 from rag.catalogue import CATALOGUE, EMBEDDER, ModelSpec
+from rag.errors import UsageError
 from rag.models import ModelStore
 from rag.settings import load_settings
 from tests.command import Result, Run, is_one_error
+from tests.eval.test_run import plan
 from tests.works import OLD, about, index_contents, write_page
 
 SYSTEM3 = "What does System3 sort?"
@@ -242,3 +248,14 @@ def test_a_manifest_of_a_model(tiny: tuple[ModelSpec, Path], run: Run) -> None:
     (folder / "papertrail.json").write_bytes(b"[" * 100_000)
     assert asked(run).status in (0, 3)
     assert ModelStore(folder.parent).ready(spec)
+
+
+@pytest.mark.parametrize("text", [b"\xff\xfe\x00", b'{"set": "full"}'])
+def test_the_manifest_of_an_evaluation(text: bytes, extractive: Assistant, tmp_path: Path) -> None:
+    few = replace(plan("extractive"), questions=plan("extractive").questions[:2])
+    folder = evaluate(extractive, few, tmp_path / "run")
+    (folder / "manifest.json").write_bytes(text)
+    with pytest.raises(UsageError, match=f"type `rag eval run --fresh --run {folder}`"):
+        evaluate(extractive, few, folder)
+    evaluate(extractive, few, folder, fresh=True)
+    assert Manifest.read(folder).systems == ("extractive",)

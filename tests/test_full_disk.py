@@ -85,20 +85,35 @@ def test_an_ingest_on_a_small_disk(
         ingest_on_a_full_disk(run, page, data, how, fill)
 
 
-def test_an_answer_that_cannot_be_remembered_is_an_answer(
+def test_a_disk_without_a_single_free_byte_is_named(
     run: Run, page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Chroma writes a little even to open a database for reading."""
     with small_disk(tmp_path / "disk", ROOM) as disk:
         monkeypatch.setenv("RAG_DATA_DIR", str(disk.folder / "data"))
         run("ingest", str(page))
         disk.fill(0)
         told = run("ask", SYSTEM3)
-        assert told.status == 0
-        assert "System3 is a tool" in told.out
-        assert "conversation.json can't be written (No space left on device): make room" in told.err
+        assert told.status in (0, 3)
+        assert "--rebuild" not in told.err
+        assert "make room" in told.err
         (disk.folder / "filling").unlink()
-        assert run("ask", SYSTEM3).err == "Searching…\n"
+        again = run("ask", SYSTEM3)
+        assert (again.status, again.err) == (0, "Searching…\n")
         assert names_in(disk.folder / "data") == ["conversation.json", "index"]
+
+
+def test_an_answer_that_cannot_be_remembered_is_an_answer(
+    run: Run, page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAG_DATA_DIR", str(tmp_path / "data"))
+    run("ingest", str(page))
+    (tmp_path / "data" / "conversation.json").mkdir()
+    told = run("ask", SYSTEM3)
+    assert told.status == 0
+    assert "System3 is a tool" in told.out
+    assert "conversation.json can't be written (Is a directory): make room" in told.err
+    assert names_in(tmp_path / "data") == ["conversation.json", "index"]
 
 
 def test_an_upload(settings: Settings, page: Path, tmp_path: Path) -> None:

@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eval.records import AnswerRecord, SearchRecord, read_records
 from rag.answers import Answer
 from rag.assistant import Assistant
@@ -66,7 +68,10 @@ def index_contents(settings: Settings, *names: str) -> tuple[Any, ...]:
     """All that an index holds, and what is answered from it."""
     with closing(PaperIndex.read(settings)) as index:
         passages = [(passage.paper_id, passage.start, passage.end) for passage in index.passages]
-        held = index.sha256, list(index.papers.values()), passages, index.vectors.round(2).tolist()
+        # What else was in a batch shows in the last bits of a vector.
+        lengths = np.linalg.norm(index.vectors, axis=1)
+        tokens = [len(index.tokens.read(paper_id).ids) for paper_id in index.papers]
+        held = index.sha256, list(index.papers.values()), passages, lengths.round(3).tolist(), tokens
     answers = [asked(settings, name).model_dump(include={"answer", "citations", "index_sha256"}) for name in names]
     return *held, answers
 
