@@ -5,15 +5,20 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rag.login import LOOPBACK, Login
 
 # What the server asks itself, without a password, to see whether it has come up; it tells nothing.
 _COMING_UP = "/gradio_api/startup-events"
 _CHALLENGE = {"WWW-Authenticate": 'Basic realm="PaperTrail", charset="UTF-8"'}
+# What the page shows and runs comes from here, and no other page may show it in a frame or is told of it.
+_ONLY_HERE = {
+    "Content-Security-Policy": "default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 class Door:
@@ -34,10 +39,7 @@ class Door:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":
             refusal = self._refusal(scope["path"], Headers(scope=scope))
-            if refusal is None:
-                await self._app(scope, receive, send)
-            else:
-                await refusal(scope, receive, send)
+            await (refusal or self._app)(scope, receive, _sealed(send))
         # The page has no other kind; an unanswered one is closed.
 
     def _refusal(self, path: str, headers: Headers) -> Response | None:
@@ -53,6 +55,17 @@ class Door:
         if "://" in path:  # Gradio would fetch it
             return _refused(404, "Nothing of another site is shown here.")
         return None
+
+
+def _sealed(send: Send) -> Send:
+    """The same, for answers that lead nowhere else."""
+
+    async def sent(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            MutableHeaders(scope=message).update(_ONLY_HERE)
+        await send(message)
+
+    return sent
 
 
 def _name(host: str) -> str | None:

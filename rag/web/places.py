@@ -11,6 +11,10 @@ from pathlib import Path, PureWindowsPath
 from typing import Any
 
 from rag.settings import Settings
+from rag.web.html import lines, safe
+
+_SLASH = safe("/")
+_MARKUP = re.compile(r"""([<>"]+)""")
 
 
 class Places:
@@ -40,18 +44,31 @@ class Places:
     def hidden(self, told: Any) -> Any:
         """The same text, or the same with its texts told so, where it is made of lists and dictionaries."""
         if isinstance(told, str):
-            return self._pattern.sub(_last, told) if "/" in told or "\\" in told else told
+            return self._in_html(self._in_text(told)) if "/" in told or "\\" in told or _SLASH in told else told
         if isinstance(told, list | tuple):
             return type(told)(map(self.hidden, told))
         if isinstance(told, dict):
             return {name: self.hidden(value) for name, value in told.items()}
         return told
 
+    def _in_text(self, told: str) -> str:
+        return self._pattern.sub(_last, told)
+
+    def _in_html(self, told: str) -> str:
+        """The same where it was escaped, in texts and attributes."""
+        return "".join(map(self._escaped, _MARKUP.split(told))) if _SLASH in told else told
+
+    def _escaped(self, part: str) -> str:
+        if _SLASH not in part:
+            return part
+        said = html.unescape(part)
+        shown = self._in_text(said)
+        return part if shown == said else lines(shown)
+
 
 def _forms(folder: Path) -> set[str]:
-    """How a folder may be written, in HTML too. None for what is no folder or all of them."""
-    whole = {str(path) for path in (folder, folder.resolve()) if path.is_absolute() and path != path.parent}
-    return whole | {html.escape(path) for path in whole}
+    """How a folder may be written. None for what is no folder or all of them."""
+    return {str(path) for path in (folder, folder.resolve()) if path.is_absolute() and path != path.parent}
 
 
 def _last(found: re.Match[str]) -> str:

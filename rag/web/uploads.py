@@ -44,6 +44,8 @@ def read(path: Path) -> Reading:
     """Read a file without keeping anything of it."""
     try:
         _name(path.name)
+        if path.is_symlink() or (path.exists() and not path.is_file()):  # a folder, a device, or somebody else's file
+            raise UsageError(f"{path.name} is not a file: choose one.")
         if path.stat().st_size > MOST_BYTES:
             raise UsageError(f"{path.name} is larger than {MOST_BYTES >> 20} MB: type `rag ingest` for it instead.")
         return Reading(path, tuple(read_corpus(path, LABEL)))
@@ -152,7 +154,7 @@ class Shelf:
 def _name(given: str) -> str:
     """A visitor's name for a file as a name in the folder. :raises UsageError: if it can't be one."""
     name = Path(given).name[-_LONGEST_NAME:].lstrip(".")
-    if not name or name == CATALOGUE_FILE:  # titles for the papers of others
+    if not name or "\0" in name or name == CATALOGUE_FILE:  # titles for the papers of others
         raise UsageError(f"{given!r} is not a name for a page of abstracts: rename it.")
     return name
 

@@ -161,6 +161,14 @@ def test_a_page_of_another_site_can_do_nothing_here(alone: Visit, origin: str) -
     assert alone.client.post("gradio_api/upload", files=files, headers={"Origin": own}).status_code == 200
 
 
+@pytest.mark.parametrize("path", ["/", "/config", "/nothing", "/gradio_api/mcp/schema"])
+def test_browsers_are_told_to_load_nothing_from_elsewhere(alone: Visit, path: str) -> None:
+    told = alone.client.get(path).headers
+    assert told["Content-Security-Policy"].startswith("default-src 'self'")
+    assert "http" not in told["Content-Security-Policy"]
+    assert told["Referrer-Policy"] == "no-referrer"
+
+
 # Files --------------------------------------------------------------------------------------------
 
 

@@ -138,6 +138,24 @@ def test_what_cannot_be_read_says_why_and_names_no_folder(content, error, throug
     assert "out of the folder" not in reading.error  # advice for the command line
 
 
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe", "device"])
+def test_what_is_no_file_is_not_read(kind, tmp_path):
+    secret = page_at(tmp_path / "secret-folder", ZORB)
+    path = tmp_path / "page.txt"
+    match kind:
+        case "link":
+            path.symlink_to(secret)
+        case "folder":
+            shutil.copytree(secret.parent, path)
+        case "pipe":
+            os.mkfifo(path)
+        case "device":
+            path = Path("/dev/zero")
+    reading = uploads.read(path)
+    assert reading.papers == ()
+    assert reading.error == f"{path.name} is not a file: choose one."
+
+
 def test_a_file_that_is_too_large_is_not_read(tmp_path):
     path = page_at(tmp_path, ZORB)
     with path.open("r+b") as file:
@@ -289,7 +307,19 @@ def test_a_file_of_any_name_stays_on_the_shelf_and_can_be_removed(name, kept, as
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "a/..", "/", "titles.json", ".titles.json", "...titles.json", "." * 200 + "titles.json"]
+    "name",
+    [
+        "",
+        ".",
+        "..",
+        "a/..",
+        "/",
+        "a\0b.txt",
+        "titles.json",
+        ".titles.json",
+        "...titles.json",
+        "." * 200 + "titles.json",
+    ],
 )
 def test_what_is_no_name_for_a_page_is_refused_and_nothing_is_kept(name, assistant, shelf, given, folder):
     good = given(ZORB)

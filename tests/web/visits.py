@@ -65,7 +65,7 @@ def served(
     page = app.build(Desk(assistant, line))
     address = app.launch(page, host=host, login=login).replace("localhost", LOOPBACK)
     try:
-        with httpx.Client(base_url=address, timeout=60) as client:
+        with httpx.Client(base_url=address, timeout=600) as client:
             yield Visit(page, settings, address, client)
     finally:
         page.close()
