@@ -92,7 +92,7 @@ class Log(_Section):
     level: Literal["debug", "info", "warning", "error"] | None = Field(
         None, description="what is less than this is left out; unset, info in a file and warning on standard error"
     )
-    questions: bool = Field(False, description="log what is asked, what is answered and what errors say, too")
+    questions: bool = Field(False, description="log questions, answers and what errors say, too")
     max_bytes: int = Field(5_000_000, ge=1000, description="a file that would grow longer is set aside")
 
 

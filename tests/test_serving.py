@@ -250,6 +250,7 @@ def test_only_a_server_that_would_answer_the_same_is_asked(server: object, index
     assert used()
     assert used(mode="generated", model="qwen2.5-coder-0.5b-instruct")
     assert used(model=str(ROOT))
+    assert used(log={"level": "info"})
     assert not used(model="rag")  # another folder elsewhere
     assert not used(retrieval={"papers": 4})
     assert not used(grounding={"checker": "some/checker"})
