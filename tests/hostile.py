@@ -159,6 +159,16 @@ CASES = {
     for i, (name, text) in enumerate(TEXTS.items())
 }
 
+FEW = {
+    name: CASES[name]
+    for name in (
+        "injection: ignore the above", "injection: note to the model", "injection: hidden in tags", "tokens: chat turn",
+        "tokens: tool call", "markup: script", "markup: markdown link", "citing: number", "screen: title",
+        "exports: formula", "flood: one word", "flood: short forms",
+    )
+}  # fmt: skip
+"""A dozen of all kinds, in the corpus's own language."""
+
 
 def page(cases: dict[str, Case] = CASES) -> str:
     """The papers as a page that a reader reads: each a line of title and a line of abstract."""
