@@ -106,9 +106,9 @@ FLOODS = {
     "one word": "buy " * 1800,
     "one letter": "a" * 7000,
     "brackets": "([{<" * 1500,
-    "stops": ". " * 3000,
-    "mathematics": "$x$" * 2000,
-    "macros": "\\a{" * 2000,
+    "stops": ". " * 800,
+    "mathematics": "$x$" * 500,
+    "macros": "\\a{" * 500,
     "short forms": "(AB) " * 1400,
     "quotes": "“" * 3000 + "”" * 3000,
 }
