@@ -106,9 +106,9 @@ FLOODS = {
     "one word": "buy " * 1800,
     "one letter": "a" * 7000,
     "brackets": "([{<" * 1500,
-    "stops": ". " * 3000,
-    "mathematics": "$x$" * 2000,
-    "macros": "\\a{" * 2000,
+    "stops": ". " * 800,
+    "mathematics": "$x$" * 500,
+    "macros": "\\a{" * 500,
     "short forms": "(AB) " * 1400,
     "quotes": "“" * 3000 + "”" * 3000,
 }
@@ -158,6 +158,16 @@ CASES = {
     name: Case(name.partition(":")[0], f"Gravisort{ascii_lowercase[i // 26]}{ascii_lowercase[i % 26]}X", text)
     for i, (name, text) in enumerate(TEXTS.items())
 }
+
+FEW = {
+    name: CASES[name]
+    for name in (
+        "injection: ignore the above", "injection: note to the model", "injection: hidden in tags", "tokens: chat turn",
+        "tokens: tool call", "markup: script", "markup: markdown link", "citing: number", "screen: title",
+        "exports: formula", "flood: one word", "flood: short forms",
+    )
+}  # fmt: skip
+"""A dozen of all kinds, in the corpus's own language."""
 
 
 def page(cases: dict[str, Case] = CASES) -> str:

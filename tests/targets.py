@@ -25,7 +25,7 @@ from rag.assistant import Assistant
 from rag.batch import BadLine, Request, input_lines, read_requests, run_batch
 from rag.chunking import spans
 from rag.conversation import Turn, leans_on_history
-from rag.errors import RagError, SettingsError, StorageError, UsageError
+from rag.errors import RagError, SettingsError, UsageError
 from rag.export import as_bibtex, as_markdown, as_text
 from rag.facts import unbacked_names, unbacked_numbers
 from rag.filters import Filters
@@ -35,6 +35,7 @@ from rag.metadata import Records
 from rag.papers import Paper
 from rag.questions import MAX_QUESTION, checked_question, kind_of, named
 from rag.readers import CATALOGUE_FILE, MAX_ABSTRACT, read_corpus
+from rag.resident import fingerprint
 from rag.settings import load_settings
 from rag.text import escaped, readable, sentence_spans, shortened, visible, words
 from rag.web import abstract, table, uploads
@@ -207,8 +208,7 @@ def _used() -> None:
     settings = load_settings()
     for place in (settings.index_dir, settings.models_dir, settings.conversation_file, settings.server_file):
         os.path.isfile(place)
-    with suppress(StorageError):
-        settings.model_dump_json()
+    fingerprint(settings)
 
 
 @contextmanager

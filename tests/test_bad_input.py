@@ -119,6 +119,7 @@ FOUND = [
     ("settings", b'cache_dir = "~nobody-of-that-name/x"'),
     ("environment", b"RETRIEVAL=" + b"[" * 100_000 + b"\0"),
     ("environment", b"HOME=~nobody-of-that-name\0"),
+    ("environment", b"CORPUS=/x\xa7\0MODEL=\xa7\0GROUNDING__CHECKER=\xa7\0"),
     ("results", b'{"id": ' + b"[" * 100_000 + b"\n"),
     ("results", b"\xff\n"),
     ("batch", b'\xef\xbb\xbf{"question": "What?"}\n'),
