@@ -18,9 +18,10 @@ help: ## Show what can be made
 setup: $(READY) ## Make the environment in .venv, with the development extras
 
 # Nothing is installed whose SHA-256 isn't in a lock. Only torch's build with CUDA asks for what is in the second one.
-$(READY): pyproject.toml requirements.lock requirements-cuda.lock
+$(READY): pyproject.toml requirements.lock requirements-cuda.lock .ci/torch-cpu.txt
 	@echo "Setting up $(VENV) (about two minutes)" >&2
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) >&2
+	@$(LOCKED) --quiet --requirement .ci/torch-cpu.txt 2>/dev/null || true # else PyPI's build comes with the rest
 	@$(LOCKED) --requirement requirements.lock >&2
 	@$(BIN)/python -m pip show torch | grep -q '^Requires:.*nvidia' || exit 0; \
 		$(LOCKED) --requirement requirements-cuda.lock >&2

@@ -47,7 +47,8 @@ def _entries(lock: str) -> list[str]:
 def _with_cpu_builds(torch: str) -> str:
     """Let torch's CPU builds in beside those of PyPI. :raises SystemExit: if theirs are not known."""
     version = re.match(r"torch==([\w.]+)", torch)[1]
-    builds = re.findall(rf"^([0-9a-f]{{64}})  torch-{re.escape(version)}\+cpu-", CPU_BUILDS.read_text(), re.M)
+    known = CPU_BUILDS.read_text(encoding="utf-8")
+    builds = re.findall(r"sha256:([0-9a-f]{64})", known) if f"torch=={version}+cpu " in known else []
     if not builds:
         sys.exit(f"Error: no SHA-256 of a CPU build of torch {version} is known: add them to {CPU_BUILDS.name}.")
     added = [f"    --hash=sha256:{build} \\\n" for build in builds]

@@ -2,7 +2,11 @@
 
 import contextlib
 import http.client
+import os
 import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -307,3 +311,34 @@ def test_a_request_that_says_it_is_too_large_is_refused(alone: Visit) -> None:
     connection.endheaders(b"{")
     assert connection.getresponse().status == 413
     connection.close()
+
+
+# The command --------------------------------------------------------------------------------------
+
+
+def test_the_command_itself_shows_the_page_elsewhere_behind_the_password(alone: Visit) -> None:
+    own = {"RAG_DATA_DIR": str(alone.settings.data_dir), "RAG_CORPUS": str(alone.settings.corpus)}
+    secret = {"RAG_CHAT__USER": LOGIN.user, "RAG_CHAT__PASSWORD": LOGIN.password}
+    with subprocess.Popen(
+        [sys.executable, "-c", "from rag.cli import main; main()", "chat", "--host", "0.0.0.0", "--no-browser"],
+        env=os.environ | own | secret | {"RAG_MODE": "extractive"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as page:
+        assert page.stderr is not None
+        said = []
+        try:
+            for line in page.stderr:
+                said.append(line)
+                if found := re.search(r"http://localhost:(\d+)/", line):
+                    address = f"http://{LOOPBACK}:{found[1]}/"
+                    assert httpx.get(address, timeout=600).status_code == 401
+                    assert httpx.get(address, auth=HTTPX, timeout=600).status_code == 200
+                    break
+        finally:
+            page.send_signal(signal.SIGINT)
+        said += page.stderr.readlines()
+    assert "The chat page is at" in "".join(said)
+    assert LOGIN.password not in "".join(said)
