@@ -112,7 +112,7 @@ class Trouble:
 TROUBLES = {
     "index damaged": Trouble("can't be read", damaged, "extractive"),
     "index unwritable": Trouble("can't be written", unwritable, "extractive"),
-    "index half-made": Trouble("half-made", half_made, "extractive"),
+    "index half-made": Trouble("as when it was stopped", half_made, "extractive"),
     "model without weights": Trouble("can't be loaded", model="a model"),
     "no models": Trouble("Until then", cache="nothing cached"),
     "busy": Trouble("questions are waiting already", line=0),
