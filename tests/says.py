@@ -56,7 +56,8 @@ class Says:
 class Typist(Says):
     """Copies the first sentences of the abstract before it, a few letters at a time."""
 
-    def __init__(self, pause: float = 0.01, **believes: float):
+    def __init__(self, pause: float | Callable[[str], float] = 0.01, **believes: float):
+        """:param pause: seconds before each piece, or how they follow from the prompt."""
         super().__init__(**believes)
         self.pause = pause
 
@@ -73,5 +74,5 @@ class Typist(Says):
         for piece in super().stream(messages, stopped, begin=begin):
             if stopped():
                 return
-            time.sleep(self.pause)
+            time.sleep(self.pause(messages[-1]["content"]) if callable(self.pause) else self.pause)
             yield piece

@@ -1,10 +1,9 @@
-import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 
 import huggingface_hub
@@ -13,6 +12,7 @@ import pytest
 from rag.catalogue import CATALOGUE, Mirror, ModelSpec
 from rag.errors import HashMismatch, ModelUnavailable
 from rag.fetch import fetch
+from tests.loopback import serving
 
 FILES = {"model.bin": b"weights " * 50_000, "sub/config.json": b"{}"}
 MakeSpec = Callable[..., ModelSpec]
@@ -39,13 +39,9 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     class Quiet(SimpleHTTPRequestHandler):
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    address = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(huggingface_hub, "hf_hub_url", lambda repo, name, revision: f"{address}/{name}")
-    yield folder
-    server.shutdown()
-    server.server_close()
+    with serving(partial(Quiet, directory=str(folder))) as address:
+        monkeypatch.setattr(huggingface_hub, "hf_hub_url", lambda repo, name, revision: f"{address}/{name}")
+        yield folder
 
 
 @pytest.fixture

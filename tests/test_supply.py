@@ -4,16 +4,17 @@ import json
 import re
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 from packaging.markers import Marker
 from packaging.utils import canonicalize_name
+
+from tests.loopback import serving
 
 ROOT = Path(__file__).parents[1]
 _ENTRY = re.compile(r"^([\w.-]+)==([^\s;]+)(?: ; (.+?))?((?: \\\n    --hash=sha256:[0-9a-f]{64})+)\n", re.M)
@@ -79,13 +80,8 @@ def service(vulnerable: str) -> Iterator[str]:
         def log_message(self, *_: object) -> None:
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v1/query"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Answers) as address:
+        yield f"{address}/v1/query"
 
 
 Audit = Callable[[str], subprocess.CompletedProcess[str]]

@@ -9,11 +9,10 @@ import hashlib
 import json
 import shutil
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,7 @@ from rag.models import ModelStore, Weights
 from rag.settings import Generation, Settings
 from rag.web import uploads
 from tests.killing import TELL, Work
+from tests.loopback import serving
 
 RAG = (sys.executable, "-c", "from rag.cli import main; main()")
 OLD = [f"System{i}" for i in range(40)]
@@ -224,13 +224,8 @@ def slow_hub(files: dict[str, bytes]) -> Iterator[str]:
 
         def log_message(self, *_: object) -> None: ...
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Slow)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
+    with serving(Slow) as address:
+        yield address
 
 
 class Fitting:
