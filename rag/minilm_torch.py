@@ -1,7 +1,8 @@
 """MiniLM in torch, for whole corpora: the pieces of many texts in one matrix, no padding, on the GPU if there is one.
 
-Attention takes the texts of one length together. In float32: on processors without AMX bfloat16 is slower, and bytes
-either leave the vectors' cosines with the exact ones at 0.997 or, two for each value, cost what they save.
+Attention takes the texts of one length together. Where the processor multiplies bytes fast, products are of bytes: a
+text's vector then has a cosine of 0.999 with the exact one, which is too little to change what is found. Elsewhere, and
+on a GPU, they are of float32; bfloat16 is slower on processors without AMX.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING
 
@@ -20,21 +22,31 @@ from rag.processor import avoid_broken_amx
 if TYPE_CHECKING:
     import torch
 
+    from rag.engine.linear import Linear
+
 # Word pieces in one matrix: its widest form stays in the processor's caches.
 _PIECES = 1024
+_PRODUCTS = ("attention.self.all", "attention.output.dense", "intermediate.dense", "output.dense")
 
 
 @dataclass(frozen=True)
 class TorchMiniLM:
-    """The network; a :class:`rag.minilm.Network`. ``weights`` by their names in the file."""
+    """The network; a :class:`rag.minilm.Network`."""
 
     weights: Mapping[str, torch.Tensor]
+    """All others, by their names in the file."""
+    products: Mapping[str, Linear]
+    """With each matrix and its bias, by their name in the file; queries, keys and values are one."""
+    cores: ThreadPoolExecutor
+    """A thread for each. They stay: new ones would lay out their memory again, which takes a quarter of the time."""
 
     @classmethod
     def of(cls, weights: Mapping[str, Floats]) -> TorchMiniLM:
-        """The network with these weights, on the GPU if there is one."""
+        """The network with these weights, by their names in the file; on the GPU if there is one."""
         avoid_broken_amx()
         import torch
+
+        from rag.engine.linear import AsymmetricInt8Linear, multiplies_bytes
 
         device = "cuda" if torch.cuda.is_available() else "cpu"
         kept = {name: torch.from_numpy(np.array(weight)).to(device) for name, weight in weights.items()}
@@ -44,7 +56,10 @@ class TorchMiniLM:
                 kept[f"{at}all.{part}"] = torch.cat(
                     [kept.pop(f"{at}{one}.{part}") for one in ("query", "key", "value")]
                 )
-        return cls(kept)
+        product = AsymmetricInt8Linear if device == "cpu" and multiplies_bytes() else _linear
+        names = [f"encoder.layer.{i}.{part}" for i in range(LAYERS) for part in _PRODUCTS]
+        products = {name: product(kept.pop(f"{name}.weight"), kept.pop(f"{name}.bias")) for name in names}
+        return cls(kept, products, ThreadPoolExecutor(torch.get_num_threads()))
 
     def __call__(self, texts: Sequence[Ids]) -> list[Floats]:
         """As :class:`rag.minilm.Network` says."""
@@ -56,11 +71,10 @@ class TorchMiniLM:
         # A part on each core: threads that share a product wait for each other at its end, long if a core is taken.
         torch.set_num_threads(1)
         try:
-            with ThreadPoolExecutor(threads) as pool:
-                for part, read in zip(
-                    parts, pool.map(self._read, ([texts[i] for i in part] for part in parts)), strict=True
-                ):
-                    found |= zip(part, read, strict=True)
+            for part, read in zip(
+                parts, self.cores.map(self._read, ([texts[i] for i in part] for part in parts)), strict=True
+            ):
+                found |= zip(part, read, strict=True)
         finally:
             torch.set_num_threads(threads)
         return [found[i] for i in range(len(texts))]
@@ -86,24 +100,23 @@ class TorchMiniLM:
         states = self._norm("embeddings.", words[ids] + places[at_place] + kinds[0])
         for layer in range(LAYERS):
             at = f"encoder.layer.{layer}."
-            attended = _attention(self._linear(f"{at}attention.self.all", states), runs)
-            states = self._norm(
-                f"{at}attention.output.", self._linear(f"{at}attention.output.dense", attended) + states
-            )
-            wide = gelu(self._linear(f"{at}intermediate.dense", states))
-            states = self._norm(f"{at}output.", self._linear(f"{at}output.dense", wide) + states)
+            mixed, out, intermediate, dense = (self.products[at + part] for part in _PRODUCTS)
+            attended = _attention(mixed(states), runs)
+            states = self._norm(f"{at}attention.output.", out(attended) + states)
+            states = self._norm(f"{at}output.", dense(gelu(intermediate(states))) + states)
         return states
-
-    def _linear(self, name: str, states: torch.Tensor) -> torch.Tensor:
-        from torch.nn.functional import linear
-
-        return linear(states, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
 
     def _norm(self, prefix: str, states: torch.Tensor) -> torch.Tensor:
         from torch.nn.functional import layer_norm
 
         gain, bias = (self.weights[f"{prefix}LayerNorm.{part}"] for part in ("weight", "bias"))
         return layer_norm(states, (DIMENSIONS,), gain, bias, EPSILON)
+
+
+def _linear(weights: torch.Tensor, bias: torch.Tensor) -> Linear:
+    from torch.nn.functional import linear
+
+    return partial(linear, weight=weights, bias=bias)
 
 
 def _parts(by_length: Sequence[int], texts: Sequence[Ids]) -> Iterator[list[int]]:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from rag.embedding import Embedder, unit
+from rag.engine import linear
 from rag.papers import Paper
 from rag.readers import read_corpus
 from rag.resources import resource
@@ -28,11 +29,10 @@ def reference(embedder: Embedder, texts: Sequence[str]) -> list[dict[str, Any]]:
     return [model.encode([text], output_value=None, convert_to_numpy=False)[0] for text in texts]
 
 
-@pytest.mark.parametrize("bulk", [False, True])
 def test_vectors_are_those_of_sentence_transformers(
-    bulk: bool, embedder: Embedder, texts: list[str], reference: list[dict[str, Any]]
+    embedder: Embedder, texts: list[str], reference: list[dict[str, Any]]
 ) -> None:
-    ours, tokens = (embedder.in_bulk() if bulk else embedder).with_tokens(texts)
+    ours, tokens = embedder.with_tokens(texts)
     theirs = unit(np.stack([read["sentence_embedding"].numpy() for read in reference]))
     assert np.abs(ours - theirs).max() < 1e-5
     for made, read in zip(tokens, reference, strict=True):
@@ -40,6 +40,22 @@ def test_vectors_are_those_of_sentence_transformers(
         kept = [at for at, id_ in enumerate(ids) if embedder._telling[id_]]
         assert made.ids.tolist() == ids[kept].tolist()
         assert np.abs(made.vectors - vectors[kept]).max(initial=0.0) < 1e-5
+
+
+@pytest.mark.parametrize("in_bytes", [False, True])
+def test_vectors_in_bulk_are_the_same_or_in_bytes_as_good_as_the_same(
+    in_bytes: bool, embedder: Embedder, texts: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if in_bytes and not linear.multiplies_bytes():
+        pytest.skip("this processor multiplies no bytes fast")
+    monkeypatch.setattr(linear, "multiplies_bytes", lambda: in_bytes)
+    exact, exact_tokens = embedder.with_tokens(texts)
+    made, tokens = embedder.in_bulk().with_tokens(texts)
+    assert [read.ids.tolist() for read in tokens] == [read.ids.tolist() for read in exact_tokens]
+    pairs = [(made, exact), *((a.vectors, b.vectors) for a, b in zip(tokens, exact_tokens, strict=True))]
+    alike = np.concatenate([(ours * theirs).sum(axis=1) for ours, theirs in pairs])
+    assert alike.min() > (0.99 if in_bytes else 1 - 1e-5)
+    assert alike.mean() > (0.998 if in_bytes else 1 - 1e-6)
 
 
 def test_a_text_is_the_same_alone_and_among_others(embedder: Embedder, texts: list[str]) -> None:

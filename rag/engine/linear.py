@@ -12,6 +12,7 @@ from typing import Protocol
 import torch
 
 _MOST = 127
+_UNSIGNED_MOST = 255
 # oneDNN's fast path wants activations without a sign; it takes the shift out again.
 _SHIFT = 128
 # How much finer the second byte of an activation is than the first.
@@ -79,6 +80,34 @@ class Int8Linear:
             unsigned, 1.0, _SHIFT, self._packed, self._scales, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
         )
         return products
+
+
+class AsymmetricInt8Linear:
+    """Weights of one byte, and activations of one: 0 is a token's smallest, 255 its largest.
+
+    Half the error of :class:`Int8Linear` where activations lie to one side, as after GELU or a layer norm's bias.
+    """
+
+    def __init__(self, weights: torch.Tensor, bias: torch.Tensor):
+        """:param weights: float32, shape (outputs, inputs). :param bias: float32, shape (outputs,)."""
+        whole, self._scales = quantized(weights)
+        self._packed = torch.ops.onednn.qlinear_prepack(whole, None)
+        self._zeros = torch.zeros(len(whole), dtype=torch.int32)
+        # A token's activations are counted from its smallest, which each output then holds as often.
+        self._sums = whole.sum(1) * self._scales
+        self._bias = bias
+
+    def __call__(self, activations: torch.Tensor) -> torch.Tensor:
+        lowest = activations.amin(1, keepdim=True)
+        scales = (activations.amax(1, keepdim=True) - lowest).div_(_UNSIGNED_MOST).clamp_min_(1e-9)
+        finer = scales.reciprocal()
+        # Bytes with a sign are made several times faster than those without; turning the first bit makes up for it.
+        signed = torch.addcmul(-lowest * finer - _SHIFT, activations, finer).round_().to(torch.int8)
+        whole = signed.view(torch.uint8).bitwise_xor_(_SHIFT)
+        products: torch.Tensor = torch.ops.onednn.qlinear_pointwise(
+            whole, 1.0, 0, self._packed, self._scales, self._zeros, None, 1.0, 0, torch.float32, "none", [], ""
+        )
+        return products.mul_(scales).addcmul_(lowest, self._sums).add_(self._bias)
 
 
 class HalfLinear:

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from rag.engine.linear import Int8Linear, multiplies_bytes, quantized
+from rag.engine.linear import AsymmetricInt8Linear, Int8Linear, multiplies_bytes, quantized
 
 pytestmark = pytest.mark.skipif(not multiplies_bytes(), reason="this processor multiplies no bytes fast")
 
@@ -55,3 +55,14 @@ def test_factors_go_into_the_columns(weights: torch.Tensor) -> None:
     wanted = quantized(weights * factors)
     assert torch.equal(moved[0], wanted[0])
     assert torch.equal(moved[1], wanted[1])
+
+
+def test_activations_to_one_side_lose_less_when_counted_from_the_smallest(weights: torch.Tensor) -> None:
+    rows, bias = torch.nn.functional.gelu(spread(70)) + 3, torch.arange(96.0)
+    exact = rows @ weights.T + bias
+    product = AsymmetricInt8Linear(weights, bias)
+    lost, symmetric = (product(rows) - exact).norm(), (Int8Linear(*quantized(weights), bias)(rows) - exact).norm()
+    assert lost < 0.01 * exact.norm()
+    assert lost < 0.7 * symmetric
+    assert torch.equal(product(rows)[13:14], product(rows[13:14]))
+    assert torch.equal(product(torch.zeros(3, 64)), bias.expand(3, 96))
