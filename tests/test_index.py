@@ -7,7 +7,8 @@ import pytest
 
 from rag.embedding import Embedder, Tokens, Vectors
 from rag.errors import IndexMismatch, IndexMissing, IndexUnfinished, StorageError
-from rag.index import IngestReport, PaperIndex, ingest
+from rag.index import PaperIndex
+from rag.ingest import IngestReport, ingest
 from rag.lexical import LexicalIndex
 from rag.papers import Paper, Record, Source, papers_from
 from rag.settings import Chunking, Settings
@@ -105,7 +106,7 @@ def test_an_index_of_another_version_names_the_command(
     here: Settings, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("rag.index._SCHEMA", 1)
+        patch.setattr("rag.store.database._SCHEMA", 1)
         ingest(here, [paper("Foo")], embedder=embedder)
     with pytest.raises(IndexMismatch, match="another version of PaperTrail: type `rag ingest --rebuild`"):
         PaperIndex.open(here)
