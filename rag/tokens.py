@@ -25,7 +25,7 @@ _NO_VECTORS = np.zeros((0, DIMENSIONS), np.float32)
 class TokenStore:
     """Token vectors by passage, one byte a dimension: a cosine moves by less than 0.01."""
 
-    def __init__(self, folder: Path, rebuild: str):
+    def __init__(self, folder: Path, rebuild: str = "`rag ingest --rebuild`"):
         """:param rebuild: what to type if the file is damaged."""
         # Read and written by one thread at a time, but not always by the one that opened it.
         self._folder = folder
