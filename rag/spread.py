@@ -153,9 +153,8 @@ def _end_with(sentinel: int) -> None:
 
 @dataclass(frozen=True)
 class _Worker:
-    """What a process keeps between its pieces of work."""
+    """What a process keeps between its pieces of work: the model takes seconds to load."""
 
-    settings: Settings
     database: Database
     embedder: Embedder
     turn: threading.Lock
@@ -169,7 +168,7 @@ def _worker(settings: Settings) -> _Worker:
     own = load_settings()  # folders are another machine's matter
     settings = settings.model_copy(update={name: getattr(own, name) for name in _FOLDERS})
     embedder = Embedder.load(ModelStore.of(settings)).in_bulk()
-    return _Worker(settings, database_of(settings), embedder, threading.Lock())
+    return _Worker(database_of(settings), embedder, threading.Lock())
 
 
 def _written(settings: Settings, version: str, papers: Sequence[Paper], there: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,7 +17,7 @@ from rag.assistant import Assistant
 from rag.index import PaperIndex
 from rag.settings import Settings
 from rag.spread import Workers
-from tests.chromas import beside, on_server
+from tests.chromas import beside, elsewhere, free_port, on_server
 from tests.command import Run, is_one_error
 from tests.works import RAG, write_page
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.embedding import DIMENSIONS, Embedder
-from rag.errors import StorageError
+from rag.errors import IndexMissing, StorageError
 from rag.store.database import parts
 from rag.tokens import FILE, TokenStore
 
@@ -43,12 +43,13 @@ class DerivedTokens(TokenStore):
         except sqlite3.OperationalError:
             raise
         except sqlite3.DatabaseError:
-            self._begin_anew(folder, rebuild)
+            self._begin_anew()
 
-    def _begin_anew(self, folder: Path, rebuild: str) -> None:
+    def _begin_anew(self) -> None:
         """The file is damaged, and all in it can be made again."""
-        (folder / FILE).unlink()
-        super().__init__(folder, rebuild)
+        self.close()
+        (self._folder / FILE).unlink()
+        super().__init__(self._folder, self._rebuild)
 
     def place(self, paper_id: str, start: int, text: str) -> tuple[str, int]:
         """By the words."""
@@ -70,8 +71,7 @@ class DerivedTokens(TokenStore):
             except sqlite3.OperationalError as error:
                 raise StorageError(f"{self._folder / FILE} can't be written ({error}): make room.") from error
             except sqlite3.DatabaseError:
-                self.close()
-                self._begin_anew(self._folder, self._rebuild)
+                self._begin_anew()
                 self._make(texts)
 
     def _make(self, texts: Mapping[str, str]) -> None:
@@ -88,6 +88,15 @@ class DerivedTokens(TokenStore):
 
     def _stored(self, paper_id: str) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
         self.bring([paper_id])
+        try:
+            return self._kept(paper_id)
+        except IndexMissing:
+            with self._bringing:
+                self._begin_anew()
+            self.bring([paper_id])
+            return self._kept(paper_id)
+
+    def _kept(self, paper_id: str) -> tuple[NDArray[np.int32], NDArray[np.int8]]:
         found = [super(DerivedTokens, self)._stored(_key(text)) for text in self._texts(paper_id)]
         ids = np.concatenate([np.zeros(0, np.int32), *(ids for ids, _ in found)])
         vectors = np.concatenate([np.zeros((0, DIMENSIONS), np.int8), *(vectors for _, vectors in found)])

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
+from rag.chunking import StoredPassage
 from rag.embedding import Embedder
 from rag.errors import IndexMissing, IndexUnfinished, RagError, StoreUnavailable
 from rag.models import ModelStore
@@ -129,11 +130,15 @@ class ServerStore:
 
     def tokens(self, index: PaperIndex) -> TokenStore:
         """As :meth:`rag.store.Store.tokens`."""
-        texts: dict[str, list[str]] = defaultdict(list)
+        passages: dict[str, list[StoredPassage]] = defaultdict(list)
         for passage in index.passages:
-            texts[passage.paper_id].append(f"{index.papers[passage.paper_id].title}\n{passage.text}")
+            passages[passage.paper_id].append(passage)
+
+        def texts(paper_id: str) -> list[str]:
+            return [f"{index.papers[paper_id].title}\n{passage.text}" for passage in passages.get(paper_id, ())]
+
         with storage_errors(self._folder, self._rebuild):
-            return DerivedTokens(self._folder, self._rebuild, lambda paper_id: texts[paper_id], lambda: self._embedder)
+            return DerivedTokens(self._folder, self._rebuild, texts, lambda: self._embedder)
 
     @cached_property
     def _embedder(self) -> Embedder:
