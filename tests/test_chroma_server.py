@@ -5,6 +5,7 @@ What is the same is tested with the folder's: ``test_index.py``, ``test_assistan
 
 import base64
 import datetime
+import gc
 import http.client
 import ipaddress
 import os
@@ -15,6 +16,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -30,6 +32,7 @@ from rag.index import LEXICAL, PaperIndex
 from rag.ingest import ingest
 from rag.lexical import LexicalIndex
 from rag.settings import Chunking, Settings, Store
+from rag.store import store_of
 from rag.store.database import Database
 from rag.tokens import FILE
 from tests.chromas import beside, chroma_run, elsewhere, free_port, guarded, on_server, saying
@@ -312,6 +315,22 @@ def test_an_address_that_is_none_is_refused(url: str, run: Run) -> None:
     assert is_one_error(told)
     assert "'store.url' is not usable" in told.err
     assert "secret" not in told.err
+
+
+def test_a_page_that_looks_again_and_again_keeps_nothing_open(here: Settings, embedder: Embedder) -> None:
+    from chromadb.api.shared_system_client import SharedSystemClient
+
+    ingest(here, EIGHTY[:3], embedder=embedder)
+
+    def held() -> tuple[int, int]:
+        gc.collect()
+        return len(SharedSystemClient._identifier_to_system), len(psutil.Process().net_connections("tcp"))
+
+    store, before = store_of(here), held()
+    for _ in range(5):
+        store.stamp()
+        PaperIndex.read(here).close()
+    assert held() == before
 
 
 def test_one_way_in_is_enough(run: Run, monkeypatch: pytest.MonkeyPatch, chroma: str) -> None:

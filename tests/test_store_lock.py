@@ -11,14 +11,13 @@ from chromadb.api import ClientAPI
 from rag.errors import Busy
 from rag.settings import Store
 from rag.store import lock
-from rag.store.connection import connected
+from rag.store.connection import connection
 
 
 @pytest.fixture
 def client(chroma: str) -> Iterator[ClientAPI]:
-    made = connected(Store(url=chroma))
-    yield made
-    made.close()
+    with connection(Store(url=chroma)) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
@@ -32,12 +34,52 @@ def connected(store: Store) -> ClientAPI:
 
     url, headers = str(store.url), _headers(store)
     _greet(url, headers)
-    made = chromadb.HttpClient(host=url, headers=headers, settings=chromadb.Settings(anonymized_telemetry=False))
-    session: httpx.Client = made._server._session  # of whose limits Chroma leaves nothing to be set
-    session.timeout = _TIMES
-    session.event_hooks = {"response": [_check]}
-    client: ClientAPI = made
+    # Without TLS there are no certificates to be loaded, which takes longer than all else.
+    certain = None if url.startswith("https") else False
+    settings = chromadb.Settings(anonymized_telemetry=False, chroma_server_ssl_verify=certain)
+    client: ClientAPI = chromadb.HttpClient(host=url, headers=headers, settings=settings)
+    for system in _systems(client):
+        session = _session(system)  # of whose limits Chroma leaves nothing to be set
+        session.timeout = _TIMES
+        session.event_hooks = {"response": [_check]}
     return client
+
+
+def release(client: Any) -> None:
+    """Close a client: its own ``close`` leaves connections open, and itself where nothing is ever thrown away."""
+    from chromadb.api.shared_system_client import SharedSystemClient
+
+    if client._closed:
+        return
+    systems = _systems(client)
+    client.close()
+    for system in systems:
+        _session(system).close()
+    registered = SharedSystemClient._identifier_to_system
+    for name in [name for name, system in list(registered.items()) if system in systems]:
+        registered.pop(name, None)
+
+
+@contextmanager
+def connection(store: Store) -> Iterator[ClientAPI]:
+    """A client for a while. :raises StoreUnavailable: as :func:`connected`."""
+    client = connected(store)
+    try:
+        yield client
+    finally:
+        release(client)
+
+
+def _systems(client: Any) -> list[Any]:
+    """What Chroma starts for a client: once for its own calls, once for those about databases."""
+    return [client._system, client._admin_client._system]
+
+
+def _session(system: Any) -> httpx.Client:
+    from chromadb.api import ServerAPI
+
+    session: httpx.Client = system.instance(ServerAPI)._session
+    return session
 
 
 def _headers(store: Store) -> dict[str, str]:
@@ -53,7 +95,10 @@ def _headers(store: Store) -> dict[str, str]:
 def _greet(url: str, headers: dict[str, str]) -> None:
     """Ask what the server is, before Chroma's client waits for it without a limit."""
     try:
-        with httpx.Client(headers=headers, timeout=_FIRST_TIMES, event_hooks={"response": [_check]}) as client:
+        certain = url.startswith("https")
+        with httpx.Client(
+            headers=headers, timeout=_FIRST_TIMES, verify=certain, event_hooks={"response": [_check]}
+        ) as client:
             said = client.get(f"{url}/api/v2/version").json()
     except httpx.HTTPError as error:
         raise away(url, error) from error

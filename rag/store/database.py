@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -37,14 +37,17 @@ _NOT_HASHED = {"index_sha256", "reading", "rebuilding"}
 class Database:
     """An open pair of collections."""
 
-    def __init__(self, client: ClientAPI, prefix: str = ""):
-        """:param prefix: how the names of both collections begin. :raises Exception: of Chroma's, if there are none."""
-        self._client: ClientAPI | None = client
+    def __init__(self, client: ClientAPI, release: Callable[[], None], prefix: str = ""):
+        """
+        :param release: lets go of the client. :param prefix: how the names of both collections begin.
+        :raises Exception: of Chroma's, if there are none.
+        """
+        self._release = release
         self._papers: Collection = client.get_collection(f"{prefix}papers", embedding_function=None)
         self._passages: Collection = client.get_collection(f"{prefix}passages", embedding_function=None)
 
     @classmethod
-    def made(cls, client: ClientAPI, settings: Settings, prefix: str = "") -> Database:
+    def made(cls, client: ClientAPI, release: Callable[[], None], settings: Settings, prefix: str = "") -> Database:
         """The same, and made if they are not there."""
         # Passages first: an index is recognised by its papers.
         # The graph that Chroma keeps for approximate searches is not asked here, so it is made as cheaply as can be.
@@ -53,13 +56,11 @@ class Database:
         client.get_or_create_collection(
             f"{prefix}papers", embedding_function=None, configuration=configuration, metadata=made_with(settings)
         )
-        return cls(client, prefix)
+        return cls(client, release, prefix)
 
     def close(self) -> None:
         """Let go of the database's files, or of the connection."""
-        if self._client is not None:
-            self._client.close()
-            self._client = None
+        self._release()
 
     # Reading -----------------------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ class FolderStore:
         try:
             with self.reading():
                 client = _client(folder)
-                return Database(client)
+                return Database(client, client.close)
         except RagError:
             if client is not None:
                 client.close()
@@ -208,7 +208,7 @@ class FolderStore:
     def _made(self) -> Database:
         client = _client(self._making)
         try:
-            return Database.made(client, self._settings)
+            return Database.made(client, client.close, self._settings)
         except BaseException:
             client.close()
             raise

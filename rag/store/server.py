@@ -11,8 +11,8 @@ import sqlite3
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from functools import cached_property
+from contextlib import closing, contextmanager
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +25,7 @@ from rag.models import ModelStore
 from rag.progress import Progress
 from rag.settings import COLLECTION, Settings
 from rag.store import Draft, no_collection, typed
-from rag.store.connection import away, connected
+from rag.store.connection import away, connected, connection, release
 from rag.store.database import Database, check, made_with
 from rag.store.derived import DerivedTokens
 from rag.store.folder import locked, storage_errors
@@ -82,14 +82,15 @@ class ServerStore:
         """As :meth:`rag.store.Store.existing`. :raises StoreUnavailable: if the server can't be had."""
         from chromadb.errors import NotFoundError
 
-        with self.reading(), ExitStack() as opened:
-            client = opened.enter_context(closing(connected(self._settings.store)))
+        with self.reading():
+            client = connected(self._settings.store)
             try:
-                database = Database(client, self._prefix)
-            except NotFoundError:
-                return None
-            opened.pop_all()  # the database closes it
-            return database
+                return Database(client, partial(release, client), self._prefix)
+            except BaseException as error:
+                release(client)
+                if isinstance(error, NotFoundError):
+                    return None
+                raise
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -157,7 +158,7 @@ class ServerStore:
         with storage_errors(self._folder, self._rebuild), self._asking(), locked(self._folder):
             owner = _owner(self._folder)
             with (
-                closing(connected(self._settings.store)) as client,
+                connection(self._settings.store) as client,
                 held(client, f"{self._prefix}lock", owner, waiting) as still,
             ):
                 yield still
@@ -179,13 +180,13 @@ class ServerStore:
 
     def remove(self) -> None:
         """As :meth:`rag.store.Store.remove`."""
-        with closing(connected(self._settings.store)) as client:
+        with connection(self._settings.store) as client:
             client.delete_collection(f"{self._prefix}papers")  # first: without it there is none
             client.delete_collection(f"{self._prefix}passages")
 
     def names(self) -> list[str]:
         """As :meth:`rag.store.Store.names`."""
-        with self.reading(), closing(connected(self._settings.store)) as client:
+        with self.reading(), connection(self._settings.store) as client:
             found = (_PAPERS.fullmatch(one.name) for one in client.list_collections())
             return sorted(match[1] for match in found if match)
 
@@ -197,9 +198,9 @@ def database_of(settings: Settings) -> Database:
     """
     client = connected(settings.store)
     try:
-        return Database.made(client, settings, prefix_of(settings))
+        return Database.made(client, partial(release, client), settings, prefix_of(settings))
     except BaseException:
-        client.close()
+        release(client)
         raise
 
 
