@@ -258,7 +258,14 @@ def papers(
         return 0 if chosen else REFUSED
 
 
-@app.command(epilog=examples("rag ingest", "rag ingest ~/pages", "rag ingest --rebuild"))
+@app.command(
+    epilog=examples(
+        "rag ingest",
+        "rag ingest ~/pages",
+        "rag ingest --rebuild",
+        "rag --store http://127.0.0.1:8000 ingest --workers 4",
+    )
+)
 def ingest(
     paths: Annotated[
         Optional[list[Path]], typer.Argument(help="Pages or folders of pages; without any, the five that ship.")

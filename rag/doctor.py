@@ -17,7 +17,7 @@ from rag.index import PaperIndex
 from rag.models import ModelStore
 from rag.resident import fingerprint
 from rag.settings import Settings, settings_file
-from rag.store import store_of
+from rag.store import store_of, typed
 
 _PACKAGES = ("torch", "transformers", "chromadb", "llama-index-core", "gradio")
 
@@ -95,7 +95,9 @@ def _index(settings: Settings) -> Finding:
                 for paper_id in index.papers:
                     index.tokens.read(paper_id)  # what a question reads only when it needs it
     except IndexUnfinished as error:
-        return Finding(False, str(error)) if error.scope else Finding(None, f"no index {where} yet", "rag ingest")
+        if error.scope:
+            return Finding(False, str(error))
+        return Finding(None, f"no index {where} yet", typed(settings, "ingest").strip("`"))
     except RagError as error:
         return Finding(False, str(error))
     return Finding(True, f"index of {count} papers, hash {sha256[:12]}…, {where}", 'rag ask "…" or rag chat')

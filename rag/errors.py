@@ -75,7 +75,7 @@ class StorageError(RagError):
 
 
 class Busy(RagError):
-    """Too many questions are waiting for the model."""
+    """Too many questions are waiting for the model, or somebody else changes the index."""
 
     code = "busy"
 
