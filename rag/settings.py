@@ -64,6 +64,12 @@ def _name(name: str) -> str:
     return name
 
 
+def _token(token: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", token.get_secret_value()):
+        raise ValueError("a token is made of visible ASCII characters")
+    return token
+
+
 Folder = Annotated[Path, AfterValidator(_possible)]
 
 
@@ -131,7 +137,7 @@ class Store(_Section):
     url: Annotated[str, AfterValidator(_server)] | None = Field(
         None, description="its address, as http://host:8000; abstracts are kept there"
     )
-    token: SecretStr | None = Field(None, min_length=1, description="best set as RAG_STORE__TOKEN")
+    token: Annotated[SecretStr, AfterValidator(_token)] | None = Field(None, description="best set as RAG_STORE__TOKEN")
     user: str | None = Field(None, min_length=1, pattern="^[^:]*$", description="a name without a colon")
     password: SecretStr | None = Field(None, min_length=1, description="best set as RAG_STORE__PASSWORD")
 
