@@ -23,7 +23,8 @@ from pathlib import Path
 from rag.assistant import default_corpus
 from rag.catalogue import CATALOGUE, EMBEDDER
 from rag.embedding import Embedder
-from rag.index import PaperIndex, ingest
+from rag.index import PaperIndex
+from rag.ingest import ingest
 from rag.models import ModelStore
 from rag.papers import Paper, Record, Source, papers_from
 from rag.readers import read_corpus

@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable, Generator, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rag import log
 from rag.answering import LISTED, Answering, Tools
@@ -27,7 +28,8 @@ from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, StorageE
 from rag.events import Drafting, Notice, Working
 from rag.evidence import Evidence
 from rag.filters import Filters
-from rag.index import IngestReport, PaperIndex, ingest
+from rag.index import PaperIndex
+from rag.ingest import IngestReport, ingest
 from rag.llm import LanguageModel
 from rag.loading import LoadedModels
 from rag.memory_index import MemoryIndex
@@ -45,6 +47,9 @@ from rag.retrieval import Found, Retriever
 from rag.run import Made, Run, used
 from rag.settings import Settings
 from rag.text import readable
+
+if TYPE_CHECKING:
+    from rag.spread import Workers
 
 NO_FILTERS = Filters()
 MAX_TEXT = 100_000
@@ -82,6 +87,8 @@ class Assistant:
         """The index, made from the shipped pages (or ``settings.corpus``) if there is none yet.
 
         :raises IndexMismatch: if it was made with other settings.
+        :raises UsageError: if a collection is named that isn't there.
+        :raises StoreUnavailable: if its server can't be had: other papers would be no answer.
         """
         try:
             return self._opened_or_made()
@@ -158,10 +165,18 @@ class Assistant:
 
     # Public ------------------------------------------------------------------------------------
 
-    def ingest(self, paths: Sequence[Path] = (), *, rebuild: bool = False, label: str | None = None) -> IngestReport:
+    def ingest(
+        self,
+        paths: Sequence[Path] = (),
+        *,
+        rebuild: bool = False,
+        label: str | None = None,
+        workers: Workers | None = None,
+    ) -> IngestReport:
         """Bring the index in line with pages or folders of pages; by default with the shipped ones.
 
         :param label: stands for the folder in the names that the papers carry as sources.
+        :param workers: who embeds and writes in this process's place.
         :raises PageError: if a page can't be read; the index is left as it was.
         :raises ModelUnavailable: if the embedding model can't be had.
         """
@@ -172,7 +187,7 @@ class Assistant:
             self._progress(f"Reading {path}")
             papers += read_corpus(path, label)
             scope += _scope(path, label)
-        return self._bring_in_line(papers, scope, rebuild)
+        return self._bring_in_line(papers, scope, rebuild, workers)
 
     def remove(self, pages: Sequence[str]) -> IngestReport:
         """Drop from the index what was read from these pages, by the names that their papers carry as sources.
@@ -183,12 +198,20 @@ class Assistant:
 
     @log.request()
     @log.stage("ingest")
-    def _bring_in_line(self, papers: Sequence[Paper], scope: Sequence[str], rebuild: bool = False) -> IngestReport:
+    def _bring_in_line(
+        self, papers: Sequence[Paper], scope: Sequence[str], rebuild: bool = False, workers: Workers | None = None
+    ) -> IngestReport:
         if self.embedder is None:
             raise ModelUnavailable(self._embedder_failure)
         self.close()
         return ingest(
-            self.settings, papers, embedder=self.embedder, scope=scope, rebuild=rebuild, progress=self._progress
+            self.settings,
+            papers,
+            embedder=self.embedder,
+            scope=scope,
+            rebuild=rebuild,
+            workers=workers,
+            progress=self._progress,
         )
 
     def close(self) -> None:

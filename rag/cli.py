@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 import typer
 
 import rag
+from rag.cli_collections import app as collections_app
 from rag.cli_eval import app as eval_app
-from rag.cli_shared import examples, load_settings, opened, terminal
+from rag.cli_shared import before_command, examples, load_settings, opened, terminal
 from rag.errors import ModelUnavailable, RagError, UsageError
 from rag.terminal import ClosedPipe
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from rag.conversation import Turn
     from rag.filters import Filters
     from rag.settings import Mode, Settings
+    from rag.spread import Workers
 
 REFUSED = 3
 INTERRUPTED = 130
@@ -40,6 +42,7 @@ app = typer.Typer(
 models_app = typer.Typer(help="List, fetch and remove models.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
 app.add_typer(eval_app, name="eval")
+app.add_typer(collections_app, name="collections")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[Optional[str], typer.Option("--model", "-m", help="Catalogue name, hub id or local folder.")]
@@ -70,11 +73,19 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def common(
     debug: Annotated[bool, typer.Option("--debug", help="Show where an error comes from.")] = False,
+    store: Annotated[
+        Optional[str],
+        typer.Option("--store", metavar="URL", help="The Chroma server that holds the index, as http://host:8000."),
+    ] = None,
+    collection: Annotated[
+        Optional[str], typer.Option("--collection", metavar="NAME", help="Which of several indexes.")
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
     """Options of every command."""
+    before_command.set({"store": None if store is None else {"url": store}, "collection": collection})
 
 
 @app.command(
@@ -247,7 +258,14 @@ def papers(
         return 0 if chosen else REFUSED
 
 
-@app.command(epilog=examples("rag ingest", "rag ingest ~/pages", "rag ingest --rebuild"))
+@app.command(
+    epilog=examples(
+        "rag ingest",
+        "rag ingest ~/pages",
+        "rag ingest --rebuild",
+        "rag --store http://127.0.0.1:8000 ingest --workers 4",
+    )
+)
 def ingest(
     paths: Annotated[
         Optional[list[Path]], typer.Argument(help="Pages or folders of pages; without any, the five that ship.")
@@ -255,10 +273,17 @@ def ingest(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Cut and embed everything anew, as after a change of settings.")
     ] = False,
+    workers: Annotated[
+        Optional[int], typer.Option("--workers", min=1, max=1024, help="So many processes write to the Chroma server.")
+    ] = None,
+    scheduler: Annotated[
+        Optional[str],
+        typer.Option("--scheduler", metavar="ADDRESS", help="A Dask cluster does it, as tcp://host:8786."),
+    ] = None,
 ) -> int:
     """Read pages into the index: adds what is new, replaces what changed, drops what is gone."""
     with opened(load_settings()) as assistant:
-        report = assistant.ingest(paths or [], rebuild=rebuild)
+        report = assistant.ingest(paths or [], rebuild=rebuild, workers=_workers(workers, scheduler))
         terminal.done()
         terminal.out(
             f"{report.total} papers: {report.added} added, {report.replaced} replaced, {report.removed} removed, "
@@ -412,6 +437,14 @@ def _until_stopped() -> Iterator[None]:
 
 
 # What the commands share ---------------------------------------------------------------------------
+
+
+def _workers(processes: int | None, scheduler: str | None) -> Workers | None:
+    if processes is None and scheduler is None:
+        return None
+    from rag.spread import Workers
+
+    return Workers(processes, scheduler)
 
 
 def _filters(paper: list[str] | None, author: str | None, since: str | None, until: str | None) -> Filters:

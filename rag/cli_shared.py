@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from rag.terminal import Terminal
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from rag.settings import Settings
 
 terminal = Terminal()
+before_command: ContextVar[dict[str, Any]] = ContextVar("before_command", default={})  # noqa: B039
+"""The settings that were given before the command's name, and hold for every command."""
 
 
 def load_settings(**flags: Any) -> Settings:
@@ -23,7 +26,7 @@ def load_settings(**flags: Any) -> Settings:
     from rag import log
     from rag.settings import load_settings
 
-    settings = load_settings(**flags)
+    settings = load_settings(**before_command.get(), **flags)
     log.configure(settings.log, terminal.note)
     return settings
 

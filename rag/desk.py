@@ -17,12 +17,13 @@ from typing import Any, Generic, TypeVar
 from rag import log
 from rag.assistant import NO_FILTERS, Assistant
 from rag.conversation import Turn
-from rag.errors import Busy, IndexMissing, RagError, StorageError
+from rag.errors import Busy, IndexMissing, RagError, StorageError, StoreUnavailable
 from rag.events import Doing, Waiting, Working
 from rag.filters import Filters
 from rag.index import PaperIndex
 from rag.progress import Progress
 from rag.settings import Settings
+from rag.store import store_of
 
 T = TypeVar("T")
 
@@ -108,7 +109,7 @@ class Desk:
         self._line = line or Line()
         self._assistant = assistant
         self._following = threading.Lock()
-        self._seen = _stamp(assistant.settings)
+        self._seen = store_of(assistant.settings).stamp()
 
     @property
     def assistant(self) -> Assistant:
@@ -171,7 +172,7 @@ class Desk:
         return self._assistant.with_settings(choice.settings(self._assistant.settings), progress)
 
     def _take(self, fresh: Assistant) -> None:
-        seen = _stamp(fresh.settings)
+        seen = store_of(fresh.settings).stamp()
         fresh.told()  # opens it
         self._assistant, self._seen = fresh, seen
 
@@ -179,17 +180,17 @@ class Desk:
         """Take up what another process has made of the index. Until that is whole, the one before is searched."""
         with self._following:
             settings = self._assistant.settings
-            now = _stamp(settings)
-            if now == self._seen:
-                return
             try:
+                now = store_of(settings).stamp()
+                if now == self._seen:
+                    return
                 with contextlib.closing(PaperIndex.open(settings)) as index:
                     same = index.sha256 == self._assistant.index.sha256
                 if not same:  # Chroma tidies up behind readers too
                     fresh = self._assistant.reopening(progress, PaperIndex.read(settings))
                     fresh.told()
                     self._assistant = fresh
-            except (IndexMissing, StorageError):
+            except (IndexMissing, StorageError, StoreUnavailable):
                 return
             self._seen = now
 
@@ -241,16 +242,6 @@ class Desk:
                     return
         finally:
             job.stop.set()
-
-
-def _stamp(settings: Settings) -> set[tuple[str, int, int]]:
-    """What tells that the files of the index have changed."""
-    stamps = set()
-    for path in settings.index_dir.rglob("*"):
-        with contextlib.suppress(OSError):  # a file of a moment
-            about = path.stat()
-            stamps.add((str(path), about.st_ino, about.st_mtime_ns))
-    return stamps
 
 
 @dataclass(frozen=True)

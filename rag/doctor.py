@@ -12,11 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 import rag
 from rag.catalogue import CATALOGUE, EMBEDDER
 from rag.client import running
-from rag.errors import RagError
+from rag.errors import IndexUnfinished, RagError
 from rag.index import PaperIndex
 from rag.models import ModelStore
 from rag.resident import fingerprint
 from rag.settings import Settings, settings_file
+from rag.store import store_of, typed
 
 _PACKAGES = ("torch", "transformers", "chromadb", "llama-index-core", "gradio")
 
@@ -86,19 +87,20 @@ def _disk(settings: Settings) -> Finding:
 
 
 def _index(settings: Settings) -> Finding:
-    if not (settings.index_dir / "chroma.sqlite3").is_file():
-        return Finding(None, f"no index in {settings.index_dir} yet", "rag ingest")
+    where = store_of(settings).where
     try:
-        index = PaperIndex.read(settings)
-        with closing(index):
+        with closing(PaperIndex.read(settings)) as index:
             count, sha256 = len(index.papers), index.sha256
-            for paper_id in index.papers:
-                index.tokens.read(paper_id)  # what a question reads only when it needs it
+            if settings.store.url is None:
+                for paper_id in index.papers:
+                    index.tokens.read(paper_id)  # what a question reads only when it needs it
+    except IndexUnfinished as error:
+        if error.scope:
+            return Finding(False, str(error))
+        return Finding(None, f"no index {where} yet", typed(settings, "ingest").strip("`"))
     except RagError as error:
         return Finding(False, str(error))
-    return Finding(
-        True, f"index of {count} papers, hash {sha256[:12]}…, in {settings.index_dir}", 'rag ask "…" or rag chat'
-    )
+    return Finding(True, f"index of {count} papers, hash {sha256[:12]}…, {where}", 'rag ask "…" or rag chat')
 
 
 def _server(settings: Settings) -> Finding:

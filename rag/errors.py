@@ -50,6 +50,12 @@ class IndexMismatch(RagError):
     code = "index_mismatch"
 
 
+class StoreUnavailable(RagError):
+    """The Chroma server can't be reached, refuses us, or is not one that we know how to speak to."""
+
+    code = "store_unavailable"
+
+
 class ModelUnavailable(RagError):
     """No source could deliver the weights, or they could not be loaded."""
 
@@ -69,7 +75,7 @@ class StorageError(RagError):
 
 
 class Busy(RagError):
-    """Too many questions are waiting for the model."""
+    """Too many questions are waiting for the model, or somebody else changes the index."""
 
     code = "busy"
 

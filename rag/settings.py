@@ -7,12 +7,15 @@ module reads the environment.
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -26,6 +29,8 @@ from pydantic_settings import (
 from rag.errors import SettingsError
 
 APP = "papertrail"
+COLLECTION = "papers"
+"""The collection that is meant where none is named."""
 Mode = Literal["auto", "generated", "extractive"]
 _MOST_BYTES = 1 << 20
 """Of a settings file: TOML of another kind takes a parser minutes and gigabytes."""
@@ -40,6 +45,29 @@ def _possible(path: Path) -> Path:
     except (OSError, RuntimeError) as error:
         raise ValueError(getattr(error, "strerror", None) or str(error)) from error
     return path
+
+
+def _server(url: str) -> str:
+    """An address without the slash at its end. :raises ValueError: if it can't be one of a server."""
+    parts = urlsplit(url.strip())
+    _ = parts.port  # which raises for what is no number
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("an address looks like http://host:8000 or https://host")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("only http or https, host, port and path belong into the address")
+    return parts.geturl().rstrip("/")
+
+
+def _name(name: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", name):
+        raise ValueError("a collection's name is made of at most 40 small letters, digits, hyphens and underscores")
+    return name
+
+
+def _token(token: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[!-~]+", token.get_secret_value()):
+        raise ValueError("a token is made of visible ASCII characters")
+    return token
 
 
 Folder = Annotated[Path, AfterValidator(_possible)]
@@ -103,6 +131,25 @@ class Chat(_Section):
     password: SecretStr | None = Field(None, min_length=8, description="best set as RAG_CHAT__PASSWORD")
 
 
+class Store(_Section):
+    """The Chroma server that holds the index. Without ``url`` it is a folder of this machine."""
+
+    url: Annotated[str, AfterValidator(_server)] | None = Field(
+        None, description="its address, as http://host:8000; abstracts are kept there"
+    )
+    token: Annotated[SecretStr, AfterValidator(_token)] | None = Field(None, description="best set as RAG_STORE__TOKEN")
+    user: str | None = Field(None, min_length=1, pattern="^[^:]*$", description="a name without a colon")
+    password: SecretStr | None = Field(None, min_length=1, description="best set as RAG_STORE__PASSWORD")
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Store:
+        if (self.user is None) != (self.password is None):
+            raise ValueError("user and password are set together or not at all")
+        if self.token and self.user:
+            raise ValueError("a token is set, and a user too, of which a server takes one")
+        return self
+
+
 class Settings(BaseSettings):
     """Everything that can be set. Paths that are left unset follow ``home`` or the platform's folders."""
 
@@ -118,6 +165,10 @@ class Settings(BaseSettings):
     model: str = Field("qwen2.5-coder-1.5b-instruct", description="catalogue name, hub id or local folder")
     mode: Mode = "auto"
     offline: bool = Field(False, description="never use the network, not even to fetch a model")
+    collection: Annotated[str, AfterValidator(_name)] = Field(
+        COLLECTION, description="which of several indexes; each has its own papers"
+    )
+    store: Store = Store()
     chunking: Chunking = Chunking()
     retrieval: Retrieval = Retrieval()
     generation: Generation = Generation()
@@ -127,8 +178,23 @@ class Settings(BaseSettings):
 
     @property
     def index_dir(self) -> Path:
-        """The folder of the Chroma database."""
-        return _folder(self.data_dir, self.home, "data", platformdirs.user_data_path(APP)) / "index"
+        """The folder of the Chroma database; of an index on a server, that of what is kept of it here."""
+        own = self.store_dir if self.collection == COLLECTION else self.collections_dir / self.collection
+        return own / "index"
+
+    @property
+    def collections_dir(self) -> Path:
+        """The folder of the collections that are named, one subfolder each."""
+        return self.store_dir / "collections"
+
+    @property
+    def store_dir(self) -> Path:
+        """The folder of all that is kept here: each server has its own."""
+        data = _folder(self.data_dir, self.home, "data", platformdirs.user_data_path(APP))
+        if self.store.url is None:
+            return data
+        told = re.sub(r"[^A-Za-z0-9.-]+", "-", self.store.url.partition("://")[2])[:80]
+        return data / "stores" / f"{told}-{hashlib.sha256(self.store.url.encode()).hexdigest()[:8]}"
 
     @property
     def eval_dir(self) -> Path:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bars
 
     from rag.answers import Answer, CheckResult, Citation, SearchResult
+    from rag.collections import Collection
     from rag.doctor import Finding
     from rag.papers import Paper
 
@@ -190,6 +191,15 @@ class Terminal:
             shown.add(passage.paper_id)
         if not shown:
             self._out.print("Nothing was found.")
+
+    def collections(self, collections: Sequence[Collection]) -> None:
+        from rich.text import Text
+
+        for one in collections:
+            told = one.problem or f"{one.papers} papers, hash {(one.sha256 or '')[:12]}…, {one.where}"
+            self._out.print(Text(f"{one.name:12}  {told}"))
+        if not collections:
+            self._out.print("There are none yet.")
 
     def papers(self, papers: Sequence[Paper]) -> None:
         from rich.text import Text

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from rag.embedding import DIMENSIONS, Tokens, Vectors, unit
 from rag.errors import IndexMissing
 
-_FILE = "tokens.sqlite3"
+FILE = "tokens.sqlite3"
 _MOST = 127
 _NO_VECTORS = np.zeros((0, DIMENSIONS), np.float32)
 
@@ -25,10 +25,12 @@ _NO_VECTORS = np.zeros((0, DIMENSIONS), np.float32)
 class TokenStore:
     """Token vectors by passage, one byte a dimension: a cosine moves by less than 0.01."""
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, rebuild: str = "`rag ingest --rebuild`"):
+        """:param rebuild: what to type if the file is damaged."""
         # Read and written by one thread at a time, but not always by the one that opened it.
         self._folder = folder
-        self._database = sqlite3.connect(folder / _FILE, check_same_thread=False)
+        self._rebuild = rebuild
+        self._database = sqlite3.connect(folder / FILE, timeout=60, check_same_thread=False)
         try:
             self._database.execute(
                 "CREATE TABLE IF NOT EXISTS tokens (paper_id TEXT, start INTEGER, ids BLOB, vectors BLOB,"
@@ -37,6 +39,10 @@ class TokenStore:
         except BaseException:
             self._database.close()
             raise
+
+    def place(self, paper_id: str, start: int, text: str) -> tuple[str, int]:
+        """Where the tokens of a passage are written. :param text: what was embedded of it."""
+        return paper_id, start
 
     def places(self) -> set[tuple[str, int]]:
         """Which passages there are: paper and start."""
@@ -47,7 +53,7 @@ class TokenStore:
         self._database.close()
 
     def write(self, rows: Iterable[tuple[str, int, Tokens]]) -> None:
-        """Keep the tokens of passages: ``(paper_id, start, tokens)``. All or none."""
+        """Keep the tokens of passages: their :meth:`place` and the tokens. All or none."""
         with self._database:
             self._database.executemany(
                 "INSERT OR REPLACE INTO tokens VALUES (?, ?, ?, ?)",
@@ -61,6 +67,9 @@ class TokenStore:
         """Forget papers."""
         with self._database:
             self._database.executemany("DELETE FROM tokens WHERE paper_id = ?", ((id_,) for id_ in paper_ids))
+
+    def bring(self, paper_ids: Sequence[str]) -> None:
+        """Have the tokens of papers at hand, before they are read one by one. They are, where ingest wrote them."""
 
     def read(self, paper_id: str) -> Tokens:
         """The tokens of a paper, passage after passage. :raises IndexMissing: if the file is damaged."""
@@ -85,9 +94,7 @@ class TokenStore:
             ids = np.frombuffer(b"".join(row[0] for row in rows), np.int32)
             return ids, np.frombuffer(b"".join(row[1] for row in rows), np.int8).reshape(len(ids), DIMENSIONS)
         except (sqlite3.DatabaseError, TypeError, ValueError) as error:
-            raise IndexMissing(
-                f"The index in {self._folder} can't be read ({error}): type `rag ingest --rebuild`."
-            ) from error
+            raise IndexMissing(f"The index in {self._folder} can't be read ({error}): type {self._rebuild}.") from error
 
 
 def _bytes(vectors: Vectors) -> bytes:
@@ -101,6 +108,7 @@ class LateInteraction:
 
     def __init__(self, store: TokenStore, resident: Sequence[str]):
         self._store = store
+        store.bring(resident)
         read = {paper_id: tokens for paper_id in resident if len((tokens := store.read(paper_id)).ids)}
         self._place = {paper_id: i for i, paper_id in enumerate(read)}
         self._starts = np.cumsum([0, *(len(tokens.ids) for tokens in read.values())])[:-1]
@@ -117,6 +125,7 @@ class LateInteraction:
         held = np.array([self._holding[token] for token in question.ids.tolist()], dtype=np.float32)
         rarity = np.log1p((len(self._place) - held + 0.5) / (held + 0.5))
         shares = rarity / rarity.sum()
+        self._store.bring([paper_id for paper_id in paper_ids if paper_id not in self._place])
         resident = np.zeros(0)
         if self._place:
             resident = shares @ np.maximum.reduceat(question.vectors @ self._vectors.T, self._starts, axis=1)

@@ -15,6 +15,7 @@ from rag.embedding import Embedder
 from rag.models import ModelStore
 from rag.processor import avoid_broken_amx
 from rag.settings import Settings, load_settings
+from tests.chromas import chroma_run, on_server
 from tests.command import Result, Run
 from tests.tiny import write_tiny_gguf
 
@@ -72,6 +73,23 @@ def indexed(settings: Settings) -> Settings:
     assistant.ingest()
     assistant.close()
     return settings
+
+
+@pytest.fixture(scope="session")
+def chroma(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a real Chroma server on loopback."""
+    with chroma_run(tmp_path_factory.mktemp("chroma") / "data") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def indexed_on_server(settings: Settings, chroma: str, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings whose index holds the shipped pages too, on a Chroma server."""
+    there = on_server(settings, chroma, tmp_path_factory.mktemp("client"))
+    assistant = Assistant(there)
+    assistant.ingest()
+    assistant.close()
+    return there
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,20 @@ from rag.text import sentence_spans
 from tests.says import Says
 
 
+@pytest.fixture(scope="module", params=["folder", "server"])
+def indexed(request: pytest.FixtureRequest, indexed: Settings) -> Settings:
+    """The shipped pages, wherever their index is."""
+    there: Settings = indexed if request.param == "folder" else request.getfixturevalue("indexed_on_server")
+    return there
+
+
+@pytest.fixture(scope="module")
+def extractive(indexed: Settings) -> Iterator[Assistant]:
+    assistant = Assistant(indexed.model_copy(update={"mode": "extractive"}))
+    yield assistant
+    assistant.close()
+
+
 @pytest.fixture
 def saying(indexed: Settings) -> Iterator[Callable[..., Assistant]]:
     made: list[Assistant] = []
@@ -267,9 +281,9 @@ def test_a_bad_page_leaves_the_index_as_it_was(settings: Settings, tmp_path: Pat
 
 
 def test_a_damaged_index_is_named_with_the_command_that_mends_it_and_the_pages_still_answer(
-    indexed: Settings, tmp_path: Path
+    settings: Settings, tmp_path: Path
 ) -> None:
-    here = indexed.model_copy(update={"data_dir": tmp_path, "mode": "extractive"})
+    here = settings.model_copy(update={"data_dir": tmp_path, "mode": "extractive"})
     here.index_dir.mkdir()
     (here.index_dir / "chroma.sqlite3").write_bytes(b"not a database" * 100)
     seen = list(Assistant(here).ask("What does PDS do?"))

@@ -7,10 +7,12 @@ import pytest
 
 from rag.embedding import Embedder, Tokens, Vectors
 from rag.errors import IndexMismatch, IndexMissing, IndexUnfinished, StorageError
-from rag.index import IngestReport, PaperIndex, ingest
+from rag.index import PaperIndex
+from rag.ingest import IngestReport, ingest
 from rag.lexical import LexicalIndex
 from rag.papers import Paper, Record, Source, papers_from
 from rag.settings import Chunking, Settings
+from tests.chromas import beside, on_server
 
 
 def paper(name: str, file: str = "pages/a.txt", text: str = "") -> Paper:
@@ -20,8 +22,21 @@ def paper(name: str, file: str = "pages/a.txt", text: str = "") -> Paper:
 
 
 @pytest.fixture
-def here(settings: Settings, tmp_path: Path) -> Settings:
+def folder(settings: Settings, tmp_path: Path) -> Settings:
     return settings.model_copy(update={"data_dir": tmp_path})
+
+
+@pytest.fixture(params=["folder", "server"])
+def here(request: pytest.FixtureRequest, folder: Settings, tmp_path: Path) -> Settings:
+    """Where no index is yet."""
+    return folder if request.param == "folder" else on_server(folder, request.getfixturevalue("chroma"), tmp_path)
+
+
+@pytest.fixture(params=["indexed", "indexed_on_server"])
+def shipped(request: pytest.FixtureRequest) -> Settings:
+    """The shipped pages, wherever their index is."""
+    there: Settings = request.getfixturevalue(request.param)
+    return there
 
 
 def contents(settings: Settings) -> tuple[str, list[Paper], list[tuple[str, int, int]]]:
@@ -33,8 +48,8 @@ def contents(settings: Settings) -> tuple[str, list[Paper], list[tuple[str, int,
         index.close()
 
 
-def test_the_shipped_pages_make_255_papers_whose_passages_are_their_words(indexed: Settings) -> None:
-    index = PaperIndex.open(indexed)
+def test_the_shipped_pages_make_255_papers_whose_passages_are_their_words(shipped: Settings) -> None:
+    index = PaperIndex.open(shipped)
     assert len(index.papers) == 255
     for passage in index.passages:
         assert index.papers[passage.paper_id].abstract[passage.start : passage.end] == passage.text
@@ -78,7 +93,7 @@ def test_the_same_papers_make_the_same_index_hash_in_whatever_order(here: Settin
     ingest(here, [paper("Foo")], embedder=embedder)
     ingest(here, [paper("Foo"), paper("Bar", "b")], embedder=embedder)
     first, *_ = contents(here)
-    other = here.model_copy(update={"data_dir": here.index_dir.parent / "other"})
+    other = beside(here, "other")
     ingest(other, [paper("Bar", "b"), paper("Foo")], embedder=embedder)
     assert contents(other)[0] == first
     ingest(other, [paper("Foo")], embedder=embedder)
@@ -105,7 +120,7 @@ def test_an_index_of_another_version_names_the_command(
     here: Settings, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr("rag.index._SCHEMA", 1)
+        patch.setattr("rag.store.database._SCHEMA", 1)
         ingest(here, [paper("Foo")], embedder=embedder)
     with pytest.raises(IndexMismatch, match="another version of PaperTrail: type `rag ingest --rebuild`"):
         PaperIndex.open(here)
@@ -136,53 +151,53 @@ class Breaking:
         return self._embedder.with_tokens(texts)
 
 
-def test_an_ingest_that_was_stopped_goes_on(here: Settings, embedder: Embedder) -> None:
+def test_an_ingest_that_was_stopped_goes_on(folder: Settings, embedder: Embedder) -> None:
     papers = [paper(f"System{i}") for i in range(80)]
     breaking = Breaking(embedder)
     with pytest.raises(Breaks):
-        ingest(here, papers, embedder=breaking, scope=["pages/"])  # type: ignore[arg-type]
+        ingest(folder, papers, embedder=breaking, scope=["pages/"])  # type: ignore[arg-type]
     with pytest.raises(IndexUnfinished, match=r"There is no index in .* yet: type `rag ingest` again") as caught:
-        PaperIndex.open(here)
+        PaperIndex.open(folder)
     assert caught.value.scope == "pages/"
-    ingest(here, papers, embedder=breaking, scope=["pages/"])  # type: ignore[arg-type]
+    ingest(folder, papers, embedder=breaking, scope=["pages/"])  # type: ignore[arg-type]
     assert len(breaking.seen) == len(set(breaking.seen)) == 80  # nothing is done twice
-    undisturbed = here.model_copy(update={"data_dir": here.index_dir.parent / "other"})
+    undisturbed = folder.model_copy(update={"data_dir": folder.index_dir.parent / "other"})
     ingest(undisturbed, papers, embedder=embedder)
-    assert contents(here) == contents(undisturbed)
+    assert contents(folder) == contents(undisturbed)
 
 
-def test_while_an_ingest_is_stopped_the_index_is_as_it_was(here: Settings, embedder: Embedder) -> None:
-    ingest(here, [paper("Foo")], embedder=embedder, scope=["pages/a.txt"])
-    before = contents(here)
+def test_while_an_ingest_is_stopped_the_index_is_as_it_was(folder: Settings, embedder: Embedder) -> None:
+    ingest(folder, [paper("Foo")], embedder=embedder, scope=["pages/a.txt"])
+    before = contents(folder)
     papers = [paper(f"System{i}") for i in range(80)]
     for rebuild in (False, True):
         with pytest.raises(Breaks):
-            ingest(here, papers, embedder=Breaking(embedder), rebuild=rebuild)  # type: ignore[arg-type]
-        assert contents(here) == before
-    assert ingest(here, [paper("Foo")], embedder=embedder, scope=["pages/a.txt"]).unchanged == 1
-    assert sorted(path.name for path in here.index_dir.parent.iterdir()) == [".index.lock", "index"]
+            ingest(folder, papers, embedder=Breaking(embedder), rebuild=rebuild)  # type: ignore[arg-type]
+        assert contents(folder) == before
+    assert ingest(folder, [paper("Foo")], embedder=embedder, scope=["pages/a.txt"]).unchanged == 1
+    assert sorted(path.name for path in folder.index_dir.parent.iterdir()) == [".index.lock", "index"]
 
 
 def test_stopped_while_one_index_takes_the_others_place_the_old_one_is_put_back(
-    here: Settings, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
+    folder: Settings, embedder: Embedder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ingest(here, [paper("Foo")], embedder=embedder)
-    before = contents(here)
+    ingest(folder, [paper("Foo")], embedder=embedder)
+    before = contents(folder)
     replace = os.replace
 
     def stop(source: Path, target: Path) -> None:
-        if target == here.index_dir:
+        if target == folder.index_dir:
             raise Breaks
         replace(source, target)
 
     with monkeypatch.context() as patch:
         patch.setattr("os.replace", stop)
         with pytest.raises(Breaks):
-            ingest(here, [paper("Bar")], embedder=embedder)
-    assert not here.index_dir.exists()
-    assert contents(here) == before
-    assert ingest(here, [paper("Bar")], embedder=embedder).added == 1
-    assert sorted(path.name for path in here.index_dir.parent.iterdir()) == [".index.lock", "index"]
+            ingest(folder, [paper("Bar")], embedder=embedder)
+    assert not folder.index_dir.exists()
+    assert contents(folder) == before
+    assert ingest(folder, [paper("Bar")], embedder=embedder).added == 1
+    assert sorted(path.name for path in folder.index_dir.parent.iterdir()) == [".index.lock", "index"]
 
 
 def test_what_a_stopped_ingest_left_is_gone_after_the_next(
@@ -203,21 +218,21 @@ def test_what_a_stopped_ingest_left_is_gone_after_the_next(
     assert {paper_id for paper_id, *_ in passages} == {p.paper_id for p in papers} == {changed.paper_id}
 
 
-def test_no_index_and_a_damaged_index_name_the_command_that_mends_them(here: Settings, embedder: Embedder) -> None:
+def test_no_index_and_a_damaged_index_name_the_command_that_mends_them(folder: Settings, embedder: Embedder) -> None:
     with pytest.raises(IndexMissing, match="type `rag ingest`"):
-        PaperIndex.open(here)
-    ingest(here, [paper("Foo")], embedder=embedder)
-    database = here.index_dir / "chroma.sqlite3"
+        PaperIndex.open(folder)
+    ingest(folder, [paper("Foo")], embedder=embedder)
+    database = folder.index_dir / "chroma.sqlite3"
     whole = database.read_bytes()
     third = len(whole) // 3
     database.write_bytes(whole[:third] + b"\xff" * third + whole[2 * third :])
     with pytest.raises(IndexMissing, match="rag ingest --rebuild"):
-        contents(here)
+        contents(folder)
     database.write_bytes(b"damaged " * 1000)
     with pytest.raises(IndexMissing, match="rag ingest --rebuild"):
-        PaperIndex.open(here)
-    ingest(here, [paper("Foo")], embedder=embedder, rebuild=True)
-    assert len(contents(here)[1]) == 1
+        PaperIndex.open(folder)
+    ingest(folder, [paper("Foo")], embedder=embedder, rebuild=True)
+    assert len(contents(folder)[1]) == 1
 
 
 def test_an_index_folder_that_cannot_be_written_is_one_clear_error(settings: Settings, embedder: Embedder) -> None:
@@ -226,8 +241,8 @@ def test_an_index_folder_that_cannot_be_written_is_one_clear_error(settings: Set
         ingest(here, [paper("Foo")], embedder=embedder)
 
 
-def test_vectors_and_tokens_are_those_of_the_passages_under_their_titles(indexed: Settings, embedder: Embedder) -> None:
-    index = PaperIndex.open(indexed)
+def test_vectors_and_tokens_are_those_of_the_passages_under_their_titles(shipped: Settings, embedder: Embedder) -> None:
+    index = PaperIndex.open(shipped)
     chosen = range(0, len(index.passages), 40)
     texts = [f"{index.papers[index.passages[i].paper_id].title}\n{index.passages[i].text}" for i in chosen]
     assert index.vectors[list(chosen)] == pytest.approx(embedder(texts), abs=1e-3)
@@ -270,15 +285,15 @@ def test_a_lexical_index_of_other_papers_is_made_anew(change: str, here: Setting
     index.close()
 
 
-def test_damaged_token_vectors_name_the_command_that_mends_them(here: Settings, embedder: Embedder) -> None:
-    ingest(here, [paper("Foo")], embedder=embedder)
-    file = here.index_dir / "tokens.sqlite3"
+def test_damaged_token_vectors_name_the_command_that_mends_them(folder: Settings, embedder: Embedder) -> None:
+    ingest(folder, [paper("Foo")], embedder=embedder)
+    file = folder.index_dir / "tokens.sqlite3"
     whole = file.read_bytes()
     for damaged in (b"damaged " * 1000, None, whole[: len(whole) // 2]):
         file.unlink()
         if damaged is not None:
             file.write_bytes(damaged)
-        index = PaperIndex.open(here)
+        index = PaperIndex.open(folder)
         with pytest.raises(IndexMissing, match="rag ingest --rebuild"):
             _ = [index.tokens.read(paper_id) for paper_id in index.papers]
         index.close()

@@ -125,6 +125,30 @@ def test_a_file_that_is_not_toml_is_named(folder, content):
         load_settings()
 
 
+def test_each_collection_and_each_server_has_a_folder_of_its_own(folder):
+    stores = [None, {"url": "http://127.0.0.1:8000"}, {"url": "https://127.0.0.1:8000"}, {"url": "http://h:8000/a/b"}]
+    made = [load_settings(store=store, collection=name) for store in stores for name in (None, "one", "two")]
+    assert len({settings.index_dir for settings in made}) == len(made)
+    assert all(settings.index_dir.is_relative_to(folder / "data") for settings in made)
+    assert made[0].index_dir == folder / "data" / "index"
+    assert made[1].index_dir == folder / "data" / "collections" / "one" / "index"
+    assert load_settings(store={"url": "http://127.0.0.1:8000/"}).index_dir == made[3].index_dir
+
+
+def test_a_token_in_the_environment_belongs_to_the_server_that_a_flag_names(monkeypatch):
+    monkeypatch.setenv("RAG_STORE__TOKEN", "secret")
+    store = load_settings(store={"url": "http://127.0.0.1:8000"}).store
+    assert (store.url, store.token.get_secret_value()) == ("http://127.0.0.1:8000", "secret")
+    assert "secret" not in repr(store)
+
+
+@pytest.mark.parametrize("token", ["a b", "a\nb", "", "é", "a\x00"])
+def test_a_token_that_no_header_can_hold_is_refused_and_not_told(token):
+    with pytest.raises(SettingsError, match=r"'store\.token' is not usable .*visible ASCII") as error:
+        load_settings(store={"url": "http://127.0.0.1:8000", "token": f"x{token}" if token else ""})
+    assert not token or f"x{token}" not in str(error.value)
+
+
 def test_a_section_in_the_environment_that_is_not_json_is_not_blamed_on_the_file(monkeypatch):
     monkeypatch.setenv("RAG_RETRIEVAL", "three")
     with pytest.raises(SettingsError) as error:

@@ -11,7 +11,7 @@ import gradio as gr
 from rag.assistant import Assistant
 from rag.desk import Desk, Made
 from rag.errors import RagError
-from rag.index import IngestReport
+from rag.ingest import IngestReport
 from rag.web import html, uploads
 from rag.web.exchange import progress
 from rag.web.wiring import AT_ONCE, MANY, piece

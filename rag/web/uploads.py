@@ -13,7 +13,8 @@ from pathlib import Path
 
 from rag.assistant import Assistant
 from rag.errors import IndexUnfinished, RagError, StorageError, UsageError
-from rag.index import IngestReport, PaperIndex
+from rag.index import PaperIndex
+from rag.ingest import IngestReport
 from rag.papers import Paper
 from rag.readers import CATALOGUE_FILE, read_corpus
 from rag.settings import Settings

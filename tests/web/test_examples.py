@@ -1,7 +1,7 @@
 import pytest
 
 from rag.assistant import Assistant
-from rag.index import ingest
+from rag.ingest import ingest
 from rag.text import readable
 from rag.web.examples import examples
 from tests.abstracts import PAPERS, paper

@@ -10,7 +10,8 @@ import pytest
 
 from rag.assistant import Assistant
 from rag.errors import IndexUnfinished, RagError, StorageError, UsageError
-from rag.index import IngestReport, PaperIndex
+from rag.index import PaperIndex
+from rag.ingest import IngestReport
 from rag.papers import Source
 from rag.progress import silent
 from rag.web import uploads
