@@ -247,19 +247,31 @@ def papers(
         return 0 if chosen else REFUSED
 
 
-@app.command(epilog=examples("rag ingest", "rag ingest ~/pages", "rag ingest --rebuild"))
+@app.command(
+    epilog=examples("rag ingest", "rag ingest ~/library.bib ~/pages", "rag ingest arxiv.json", "rag ingest --rebuild")
+)
 def ingest(
     paths: Annotated[
-        Optional[list[Path]], typer.Argument(help="Pages or folders of pages; without any, the five that ship.")
+        Optional[list[Path]], typer.Argument(help="Files, or folders of them; without any, the five pages that ship.")
     ] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Cut and embed everything anew, as after a change of settings.")
     ] = False,
 ) -> int:
-    """Read pages into the index: adds what is new, replaces what changed, drops what is gone."""
+    """Read papers into the index: adds what is new, replaces what changed, drops what is gone.
+
+    Reads BibTeX (.bib), RIS (.ris), JSON and JSON lines (.json, .jsonl), also the arXiv's metadata dump, CSV and TSV,
+    PubMed's XML, each gzip'd too, and pages of abstracts as text. What can't be read is listed, the rest is indexed;
+    exit status 1 if nothing can be read.
+    """
+    from rag.readers.left_out import LeftOut
+
+    left_out = LeftOut()
     with opened(load_settings()) as assistant:
-        report = assistant.ingest(paths or [], rebuild=rebuild)
+        report = assistant.ingest(paths or [], rebuild=rebuild, left_out=left_out)
         terminal.done()
+        for line in left_out.told():
+            terminal.note(line)
         terminal.out(
             f"{report.total} papers: {report.added} added, {report.replaced} replaced, {report.removed} removed, "
             f"{report.unchanged} unchanged."

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -269,6 +269,7 @@ def ingest(
     *,
     embedder: Embedder,
     scope: Sequence[str] | None = None,
+    cut_off: Container[str] = (),
     rebuild: bool = False,
     progress: Progress = silent,
 ) -> IngestReport:
@@ -277,6 +278,7 @@ def ingest(
     :param papers: the papers that were read.
     :param scope: the files, and folders ending in ``/``, that they were read from: papers known only
         from there and not among ``papers`` are dropped. None means that ``papers`` is everything.
+    :param cut_off: files in the scope that could not be read to their ends: no paper known from there is dropped.
     :param rebuild: cut and embed every paper again, in a new database that replaces the old one when it is done.
     :raises IndexMissing: if the index is damaged and ``rebuild`` is false.
     :raises IndexMismatch: if the index was made otherwise than the settings say and ``rebuild`` is false.
@@ -286,7 +288,7 @@ def ingest(
     making = _making(folder)
     with _storage_errors(folder), _alone(folder):
         known, stored = _known(settings, rebuild)
-        wanted = _wanted(known, papers, scope)
+        wanted = _wanted(known, papers, scope, cut_off)
         report = _compared(wanted, {} if rebuild else stored)
         if _is_there(folder) and not rebuild and not report.changed:
             shutil.rmtree(making, ignore_errors=True)  # left by one that was stopped
@@ -408,11 +410,13 @@ def _text(path: Path) -> str:
 # What it is made of ----------------------------------------------------------------------------
 
 
-def _wanted(known: dict[str, Paper], read: Iterable[Paper], scope: Sequence[str] | None) -> dict[str, Paper]:
+def _wanted(
+    known: dict[str, Paper], read: Iterable[Paper], scope: Sequence[str] | None, cut_off: Container[str]
+) -> dict[str, Paper]:
     """What the index should hold: known papers less their sources in scope, joined with what was read."""
     wanted: dict[str, Paper] = {}
     for paper in known.values() if scope is not None else ():
-        kept = [source for source in paper.sources if not _in_scope(source, scope or ())]
+        kept = [source for source in paper.sources if source.file in cut_off or not _in_scope(source, scope or ())]
         if kept:
             wanted[paper.paper_id] = join_sources(paper, kept)
     for paper in read:
