@@ -44,6 +44,10 @@ _ACCENT = re.compile(
     r"|[uvHtcdbkr](?:\{\\?[^\W\d_]{1,2}\}|\s[^\W\d_](?![^\W\d_]))"  # \v{s}, \c c
     r"|(?:[oOlLij]|ss|ae|AE|oe|OE|aa|AA)(?![A-Za-z])(?:\{\}|\s)?)"  # \o, which takes the space after it
 )
+# What reference managers write for signs, and pylatexenc doesn't know.
+_SIGNS = {"textless": "<", "textgreater": ">", "textbar": "|", "textunderscore": "_", "textasteriskcentered": "*",
+          "textasciicircum": "^", "textbraceleft": "\ue000", "textbraceright": "\ue001"}  # fmt: skip
+_SIGN = re.compile(rf"\\({'|'.join(_SIGNS)})(?![A-Za-z])(?:\{{\}}| )?")
 _BRACES = str.maketrans({"{": None, "}": None, "\ue000": "{", "\ue001": "}"})
 _TIE = re.compile(r"(?<=[A-Za-z.])~(?=[A-Za-z(\[\d])")
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # Thai, Lao, kana, Han
@@ -109,6 +113,7 @@ def from_latex(text: str) -> str:
     if not any(sign in text for sign in "\\{}$`'-"):
         return text
     text = text.replace("\\{", "\ue000").replace("\\}", "\ue001")  # the braces that are meant
+    text = _SIGN.sub(lambda match: _SIGNS[match[1]], text)
     text = re.sub(r"\\[ ,;:!/]|\\\\", " ", _ACCENT.sub(lambda match: _plain(match.group()), text))
     text = text.replace("\\-", "").replace("---", "—").replace("--", "–")
     if "``" in text:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 Fields = dict[str, str]
 
 _BEGINS = re.compile(r"[ \t]*@\w+[ \t]*[{(]")
+_CONCATENATED = re.compile(r'"[^"]*"|\{[^{}]*\}|[^\s#"{}]+')
+_RAISED = re.compile(r"\\textsuperscript\{([-+\d]{1,10})\}")
 _ESCAPED = re.compile(r"\\([%&_#${}~^])")
 _BROKEN = "the entry is broken: a brace, a comma or a quotation mark is missing."
 _MOST_NAMED = 10_000
@@ -104,7 +106,8 @@ def _fields(entry: Parsed, strings: Fields) -> Fields:
     for field in entry.fields:
         value = str(field.value)
         if field.enclosing == "no-enclosing":
-            value = strings.get(value.lower(), value)
+            parts = (part.strip('"{}') for part in _CONCATENATED.findall(value))
+            value = "".join(strings.get(part.lower(), part) for part in parts)
         fields.setdefault(field.key.lower(), value)
     return fields
 
@@ -122,8 +125,8 @@ def _entry(fields: Fields, date: str | None) -> Entry:
     eprint_is_arxiv = (kind or fields.get("eprinttype", "arxiv")).casefold() == "arxiv"
     notes = [fields.get("arxivid", ""), url, *(fields.get(name, "") for name in ("number", "note", "journal"))]
     return Entry(
-        title=from_latex(fields.get("title", "")),
-        abstract=from_latex(fields.get("abstract", "")),
+        title=from_latex(_RAISED.sub(r"<sup>\1</sup>", fields.get("title", ""))),
+        abstract=from_latex(_RAISED.sub(r"<sup>\1</sup>", fields.get("abstract", ""))),
         authors=names,
         authors_complete=complete,
         date=date,

@@ -45,7 +45,7 @@ def read(file: Opened) -> Iterator[Found]:
         if any(cell.strip() for cell in row[len(header) :]):
             yield file.problem(
                 f"the row has {len(row)} columns, and the first line names {len(header)}: put what holds the sign "
-                f"between the columns in quotation marks.",
+                f"between them in quotation marks.",
                 line=line,
             )
             continue

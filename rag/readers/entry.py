@@ -20,16 +20,6 @@ _DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^`]{1,200}")
 _ARXIV_ID = r"(\d\d(?:0[1-9]|1[0-2])\.\d{4,5}|[a-z][a-z-]{1,9}(?:\.[a-z]{2})?/\d{7})(?:v\d{1,3})?(?![\w/])"
 _ARXIV = re.compile(_ARXIV_ID, re.IGNORECASE)
 _ARXIV_NAMED = re.compile(rf"arxiv(?:\.org/(?:abs|pdf)/|\.|\s*:\s*){_ARXIV_ID}", re.IGNORECASE)
-_URL = 200, 100, 2000
-_SHORT = 50
-_RAW = 10  # times as long may a text be before its markup is taken out
-_DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^`]{1,200}")
-_ARXIV = re.compile(
-    r"(?<![\w./-])(\d\d(?:0[1-9]|1[0-2])\.\d{4,5}|[a-z][a-z-]{1,9}(?:\.[A-Z]{2})?/\d{7})(?:v\d{1,3})?(?![\w/])"
-)
-_ARXIV_NAMED = re.compile(
-    r"arxiv(?:\.org/(?:abs|pdf)/|\.|\s*:\s*)" + _ARXIV.pattern.replace("(?<![\\w./-])", "", 1), re.I
-)
 _URL = re.compile(rf"https?://[^\s<>\"{{}}|\\^`]{{1,{_MAX_URL}}}", re.IGNORECASE)
 _SAYS_NONE = re.compile(
     r"\W*(?:no abstract(?: is)?(?: available)?|abstract (?:not|un)\s?available|n/?a|none|null)?\W*", re.IGNORECASE
