@@ -15,7 +15,7 @@ from tests.corpora import beginnings
 from tests.targets import Target, Targets, target
 
 # In the index's stead a question is asked of the real one; the others are fast.
-_EXAMPLES = {"question": 40, "page": 60}
+_EXAMPLES = {"question": 40, "page": 60, "export": 150}
 _LINES = st.one_of(
     st.text(max_size=40),
     st.sampled_from(
