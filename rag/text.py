@@ -8,7 +8,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -148,6 +148,7 @@ def spaced(text: str) -> str:
     return _SCRIPTS_MEET.sub(" ", unicodedata.normalize("NFKC", text))
 
 
+@lru_cache(1000)  # most are the same few accents
 def _plain(latex: str) -> str:
     link = _LINK.fullmatch(latex)
     if link:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rag.readers.dates import iso_date, iso_parts
-from rag.readers.entry import Entry
+from rag.readers.entry import MAX_RAW, Entry
 from rag.readers.left_out import Found, Problem
 from rag.readers.opened import MAX_ENTRY, Opened, decoded
 from rag.text import from_latex
@@ -23,8 +23,10 @@ _CONCATENATED = re.compile(r'"[^"]*"|\{[^{}]*\}|[^\s#"{}]+')
 _RAISED = re.compile(r"\\textsuperscript\{([-+\d]{1,10})\}")
 _ESCAPED = re.compile(r"\\([%&_#${}~^])")
 _BROKEN = "the entry is broken: a brace, a comma or a quotation mark is missing."
-_MOST_NAMED = 10_000
-"""Strings (macros) that are remembered, and entries that wait for the one that they refer to."""
+_MOST_NAMED, _MAX_KEY, _MAX_STRING = 10_000, 200, 1000
+"""Strings (macros) and dates of entries that are remembered, and how long their names and they may be."""
+_MOST_WAITING = 64 << 20
+"""Characters of all entries together that wait for the one that they refer to."""
 
 
 def read(file: Opened) -> Iterator[Found]:
@@ -34,6 +36,7 @@ def read(file: Opened) -> Iterator[Found]:
     record = 0
     dates: dict[str, str] = {}
     waiting: list[tuple[int, int, Fields]] = []
+    room = _MOST_WAITING
     for line, found in _parsed(file):
         if isinstance(found, Problem):
             yield found
@@ -41,13 +44,15 @@ def read(file: Opened) -> Iterator[Found]:
         record += 1
         date = _date(found)
         if date and "abstract" not in found and len(dates) < _MOST_NAMED:
-            dates[found["key"].casefold()] = date
-        if "crossref" in found and not date and len(waiting) < _MOST_NAMED:
+            dates[_name(found["key"])] = date
+        size = sum(map(len, found.values()))
+        if "crossref" in found and not date and size < room:
+            room -= size
             waiting.append((record, line, found))
         else:
             yield _entry(found, date).record(file, record, line)
     for number, line, found in waiting:
-        yield _entry(found, dates.get(found["crossref"].casefold())).record(file, number, line)
+        yield _entry(found, dates.get(_name(found["crossref"]))).record(file, number, line)
     if not record:
         yield file.problem("it holds no entry, as in @article{key, …}.", ends=True)
 
@@ -70,15 +75,17 @@ def _parsed(file: Opened) -> Iterator[tuple[int, Fields | Problem]]:
             yield begun, file.problem(_BROKEN, line=begun)
             continue
         for string in library.strings:
-            if len(strings) < _MOST_NAMED:
-                strings[string.key.lower()] = enclosing.transform_string(string, library).value
+            value = enclosing.transform_string(string, library).value
+            if len(strings) < _MOST_NAMED and len(value) <= _MAX_STRING:
+                strings[_name(string.key)] = value
+        entries = library.entries
         for block in library.failed_blocks:
             line = begun + (block.start_line or 0)
-            if not isinstance(block.ignore_error_block, Parsed):
+            if isinstance(block.ignore_error_block, Parsed):  # two fields or two entries of one name
+                entries.append(block.ignore_error_block)
+            else:
                 yield line, file.problem(_BROKEN, line=line)
-            else:  # two fields or two entries of one name
-                library.add(block.ignore_error_block, fail_on_duplicate_key=False)
-        for entry in library.entries:
+        for entry in entries:
             yield begun + (entry.start_line or 0), _fields(enclosing.transform_entry(entry, library), strings)
 
 
@@ -87,16 +94,15 @@ def _blocks(file: Opened) -> Iterator[tuple[int, str | None]]:
     begun = size = 0
     lines: list[str] = []
     for number, line in file.lines():
-        text = decoded(line) if line is not None else ""
-        if _BEGINS.match(text):
+        text = decoded(line) if line is not None else None
+        if text is None or _BEGINS.match(text):
             if begun:
                 yield begun, "".join(lines) if size <= MAX_ENTRY else None
             begun, size, lines = number, 0, []
-        if not begun:
-            continue
-        size += len(text) if line is not None else MAX_ENTRY + 1
-        if size <= MAX_ENTRY:
-            lines.append(text)
+        if begun:
+            size += len(text) if text is not None else MAX_ENTRY + 1
+            if text is not None and size <= MAX_ENTRY:
+                lines.append(text)
     if begun:
         yield begun, "".join(lines) if size <= MAX_ENTRY else None
 
@@ -107,9 +113,13 @@ def _fields(entry: Parsed, strings: Fields) -> Fields:
         value = str(field.value)
         if field.enclosing == "no-enclosing":
             parts = (part.strip('"{}') for part in _CONCATENATED.findall(value))
-            value = "".join(strings.get(part.lower(), part) for part in parts)
+            value = "".join(strings.get(_name(part), part) for part in parts)
         fields.setdefault(field.key.lower(), value)
     return fields
+
+
+def _name(key: str) -> str:
+    return key[:_MAX_KEY].casefold()
 
 
 def _date(fields: Fields) -> str | None:
@@ -125,8 +135,8 @@ def _entry(fields: Fields, date: str | None) -> Entry:
     eprint_is_arxiv = (kind or fields.get("eprinttype", "arxiv")).casefold() == "arxiv"
     notes = [fields.get("arxivid", ""), url, *(fields.get(name, "") for name in ("number", "note", "journal"))]
     return Entry(
-        title=from_latex(_RAISED.sub(r"<sup>\1</sup>", fields.get("title", ""))),
-        abstract=from_latex(_RAISED.sub(r"<sup>\1</sup>", fields.get("abstract", ""))),
+        title=_plain(fields.get("title", "")),
+        abstract=_plain(fields.get("abstract", "")),
         authors=names,
         authors_complete=complete,
         date=date,
@@ -135,6 +145,11 @@ def _entry(fields: Fields, date: str | None) -> Entry:
         arxiv=eprint if eprint and eprint_is_arxiv else fields.get("arxivid") or " ".join(notes),
         url=url,
     )
+
+
+def _plain(text: str) -> str:
+    # What is far too long is refused as it is.
+    return from_latex(_RAISED.sub(r"<sup>\1</sup>", text)) if len(text) <= MAX_RAW else text
 
 
 def _authors(written: str) -> tuple[tuple[str, ...], bool]:

@@ -13,9 +13,10 @@ from rag.readers.opened import Opened
 MAX_ABSTRACT = 10_000
 """Characters; abstracts are far shorter, and a text of another kind would make each question slow that finds it."""
 MAX_TITLE = 1000
+MAX_RAW = 3 * MAX_ABSTRACT
+"""Characters of a text of which markup is still taken out."""
 _MAX_NAME, _MAX_CATEGORY, _MAX_URL = 200, 100, 2000
 _SHORT = 50
-_RAW = 10  # times as long may a text be before its markup is taken out
 _DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^`]{1,200}")
 _ARXIV_ID = r"(\d\d(?:0[1-9]|1[0-2])\.\d{4,5}|[a-z][a-z-]{1,9}(?:\.[a-z]{2})?/\d{7})(?:v\d{1,3})?(?![\w/])"
 _ARXIV = re.compile(_ARXIV_ID, re.IGNORECASE)
@@ -49,7 +50,7 @@ class Entry:
         """
         texts = {}
         for what, text, most in (("abstract", self.abstract, MAX_ABSTRACT), ("title", self.title, MAX_TITLE)):
-            texts[what] = plain(text) if len(text) <= _RAW * most else text
+            texts[what] = plain(text) if len(text) <= MAX_RAW else text
             if len(texts[what]) > most:
                 return file.problem(
                     f"{len(texts[what]):,} characters are no {what} (at most {most:,}): shorten it, or take the entry "
