@@ -166,9 +166,14 @@ def papers_from(records: Iterable[Record], catalogue: Catalogue | None = None) -
 def joined(papers: Iterable[Paper]) -> list[Paper]:
     """The distinct papers; where one was read several times, what the readings say together."""
     distinct: dict[str, Paper] = {}
+    again: dict[str, list[Source]] = {}  # joined once: a file may hold the same abstract a million times
     for paper in papers:
-        known = distinct.get(paper.paper_id)
-        distinct[paper.paper_id] = join_papers(known, paper) if known else paper
+        known = distinct.setdefault(paper.paper_id, paper)
+        if known is not paper:
+            again.setdefault(paper.paper_id, []).extend(paper.sources)
+            distinct[paper.paper_id] = join_papers(known, join_sources(paper, ()))
+    for paper_id, sources in again.items():
+        distinct[paper_id] = join_sources(distinct[paper_id], [*distinct[paper_id].sources, *sources])
     return list(distinct.values())
 
 

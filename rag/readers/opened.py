@@ -23,7 +23,7 @@ _MAX_LINE_PASSED = 256 << 20
 _GZIP = b"\x1f\x8b"
 _HEAD = 1 << 18
 # Text is packed to a tenth. What is packed to less than this, once it is more than so much, is no text.
-_PACKED_TO, _PACKED_BYTES = 200, 64 << 20
+_PACKED_TO, _PACKED_BYTES = 200, 16 << 20
 
 
 class TooMuch(Exception):

@@ -175,7 +175,7 @@ def test_an_export_is_read_and_what_of_it_was_not_is_told(assistant, shelf, tmp_
 
 def test_what_unpacks_to_more_than_a_file_may_have_is_not_read(tmp_path):
     path = tmp_path / "library.jsonl.gz"
-    path.write_bytes(gzip.compress(f'{{"abstract": "{ZORB}"}}\n'.encode() * (MOST_BYTES // 50)))
+    path.write_bytes(gzip.compress(f'{{"abstract": "{ZORB}", "more": "{"a" * 1_000_000}"}}\n'.encode() * 21))
     assert uploads.read(path) == Reading(
         path, error="library.jsonl.gz unpacks to more than 20 MB: type `rag ingest` for it instead."
     )
