@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,7 +39,7 @@ from rag.probe import probe_file
 from rag.progress import Progress, silent
 from rag.prompts import PLACEHOLDERS, Prompt, prompts_sha256
 from rag.questions import checked_question, named
-from rag.readers import pages, read_corpus, resolved
+from rag.readers import LeftOut, pages, read_corpus, resolved
 from rag.reading import Reader, Text
 from rag.reread import is_foreign, reread, rewrite
 from rag.resources import resource
@@ -95,7 +95,9 @@ class Assistant:
         except (IndexMissing, ModelUnavailable, StorageError) as error:
             if not isinstance(error, ModelUnavailable):  # the embedder's absence has its own notice
                 self.notices.append(f"{error} Until then the shipped pages are searched by their words alone.")
-            return MemoryIndex(read_corpus(*default_corpus(self.settings)), self.settings.chunking.characters)
+            return MemoryIndex(
+                read_corpus(*default_corpus(self.settings), LeftOut()), self.settings.chunking.characters
+            )
 
     def _opened_or_made(self) -> PaperIndex:
         try:
@@ -103,7 +105,10 @@ class Assistant:
         except IndexUnfinished as error:
             if error.scope not in ("", "\n".join(_scope(*default_corpus(self.settings)))):
                 raise  # pages of the user's own, which only they can name again
-        self.ingest()
+        left_out = LeftOut()
+        self.ingest(left_out=left_out)
+        if left_out:
+            self.notices.append(f"{left_out.summary()} Type `rag ingest` to see why.")
         return PaperIndex.read(self.settings)
 
     @cached_property
@@ -171,13 +176,16 @@ class Assistant:
         *,
         rebuild: bool = False,
         label: str | None = None,
+        left_out: LeftOut | None = None,
         workers: Workers | None = None,
     ) -> IngestReport:
-        """Bring the index in line with pages or folders of pages; by default with the shipped ones.
+        """Bring the index in line with files or folders of them; by default with the shipped pages.
 
         :param label: stands for the folder in the names that the papers carry as sources.
+        :param left_out: counts what can't be read, and the rest is indexed; what is known of a file that can't be read
+            to its end stays.
         :param workers: who embeds and writes in this process's place.
-        :raises PageError: if a page can't be read; the index is left as it was.
+        :raises PageError: if nothing can be read, or, without ``left_out``, not everything; the index stays as it was.
         :raises ModelUnavailable: if the embedding model can't be had.
         """
         places: list[tuple[Path, str | None]] = [(path, label) for path in paths] or [default_corpus(self.settings)]
@@ -185,9 +193,11 @@ class Assistant:
         scope: list[str] = []
         for path, label in places:
             self._progress(f"Reading {path}")
-            papers += read_corpus(path, label)
+            papers += read_corpus(path, label, left_out)
             scope += _scope(path, label)
-        return self._bring_in_line(papers, scope, rebuild, workers)
+        if not papers:
+            raise (left_out or LeftOut()).error()
+        return self._bring_in_line(papers, scope, rebuild, left_out.cut_off if left_out else (), workers)
 
     def remove(self, pages: Sequence[str]) -> IngestReport:
         """Drop from the index what was read from these pages, by the names that their papers carry as sources.
@@ -199,7 +209,12 @@ class Assistant:
     @log.request()
     @log.stage("ingest")
     def _bring_in_line(
-        self, papers: Sequence[Paper], scope: Sequence[str], rebuild: bool = False, workers: Workers | None = None
+        self,
+        papers: Sequence[Paper],
+        scope: Sequence[str],
+        rebuild: bool = False,
+        cut_off: Container[str] = (),
+        workers: Workers | None = None,
     ) -> IngestReport:
         if self.embedder is None:
             raise ModelUnavailable(self._embedder_failure)
@@ -209,6 +224,7 @@ class Assistant:
             papers,
             embedder=self.embedder,
             scope=scope,
+            cut_off=cut_off,
             rebuild=rebuild,
             workers=workers,
             progress=self._progress,

@@ -261,14 +261,15 @@ def papers(
 @app.command(
     epilog=examples(
         "rag ingest",
-        "rag ingest ~/pages",
+        "rag ingest ~/library.bib ~/pages",
+        "rag ingest arxiv.json",
         "rag ingest --rebuild",
         "rag --store http://127.0.0.1:8000 ingest --workers 4",
     )
 )
 def ingest(
     paths: Annotated[
-        Optional[list[Path]], typer.Argument(help="Pages or folders of pages; without any, the five that ship.")
+        Optional[list[Path]], typer.Argument(help="Files, or folders of them; without any, the five pages that ship.")
     ] = None,
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Cut and embed everything anew, as after a change of settings.")
@@ -281,10 +282,20 @@ def ingest(
         typer.Option("--scheduler", metavar="ADDRESS", help="A Dask cluster does it, as tcp://host:8786."),
     ] = None,
 ) -> int:
-    """Read pages into the index: adds what is new, replaces what changed, drops what is gone."""
+    """Read papers into the index: adds what is new, replaces what changed, drops what is gone.
+
+    Reads BibTeX (.bib), RIS (.ris), JSON and JSON lines (.json, .jsonl), also the arXiv's metadata dump, CSV and TSV,
+    PubMed's XML, each gzip'd too, and pages of abstracts as text. What can't be read is listed, the rest is indexed;
+    exit status 1 if nothing can be read.
+    """
+    from rag.readers.left_out import LeftOut
+
+    left_out = LeftOut()
     with opened(load_settings()) as assistant:
-        report = assistant.ingest(paths or [], rebuild=rebuild, workers=_workers(workers, scheduler))
+        report = assistant.ingest(paths or [], rebuild=rebuild, left_out=left_out, workers=_workers(workers, scheduler))
         terminal.done()
+        for line in left_out.told():
+            terminal.note(line)
         terminal.out(
             f"{report.total} papers: {report.added} added, {report.replaced} replaced, {report.removed} removed, "
             f"{report.unchanged} unchanged."

@@ -203,6 +203,8 @@ def _fields(paper: Paper) -> list[Field]:
         if arxiv:
             fields += [Field("eprint", arxiv[1]), Field("archivePrefix", "arXiv")]
         fields.append(Field("url", _quoted(paper.url)))
+    if paper.doi:
+        fields.append(Field("doi", _quoted(paper.doi)))
     if paper.title_source == "derived":
         fields.append(Field("note", f"Title {TITLE_FROM['derived']}"))
     return fields

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -43,6 +43,7 @@ def ingest(
     *,
     embedder: Embedder,
     scope: Sequence[str] | None = None,
+    cut_off: Container[str] = (),
     rebuild: bool = False,
     workers: Workers | None = None,
     progress: Progress = silent,
@@ -52,6 +53,7 @@ def ingest(
     :param papers: the papers that were read.
     :param scope: the files, and folders ending in ``/``, that they were read from: papers known only
         from there and not among ``papers`` are dropped. None means that ``papers`` is everything.
+    :param cut_off: files in the scope that could not be read to their ends: no paper known from there is dropped.
     :param rebuild: cut and embed every paper again.
     :param workers: who embeds and writes in this process's place; only a server takes what several write.
     :raises UsageError: if there are workers and no server.
@@ -66,7 +68,7 @@ def ingest(
     with store.alone(progress) as still:
         known = _known(store, settings, rebuild)
         rebuild = rebuild or known.is_rebuilding
-        wanted = _wanted(known.papers, papers, scope)
+        wanted = _wanted(known.papers, papers, scope, cut_off)
         report = _compared(wanted, {} if rebuild else known.digests)
         if known.is_whole and not rebuild and not report.changed:
             store.settle()  # left by one that was stopped
@@ -141,11 +143,13 @@ def _known(store: Store, settings: Settings, rebuild: bool) -> _Known:
         raise
 
 
-def _wanted(known: Mapping[str, Paper], read: Iterable[Paper], scope: Sequence[str] | None) -> dict[str, Paper]:
+def _wanted(
+    known: Mapping[str, Paper], read: Iterable[Paper], scope: Sequence[str] | None, cut_off: Container[str]
+) -> dict[str, Paper]:
     """What the index should hold: known papers less their sources in scope, joined with what was read."""
     wanted: dict[str, Paper] = {}
     for paper in known.values() if scope is not None else ():
-        kept = [source for source in paper.sources if not _in_scope(source, scope or ())]
+        kept = [source for source in paper.sources if source.file in cut_off or not _in_scope(source, scope or ())]
         if kept:
             wanted[paper.paper_id] = join_sources(paper, kept)
     for paper in read:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
@@ -27,7 +28,11 @@ _URL = re.compile(r"https?://[^\s<>\"“”‘’\[\]{}\\^`|]+")
 
 
 class Source(BaseModel):
-    """One place where a paper was read: ``text[start:end]`` of the file is its abstract."""
+    """One place where a paper was read.
+
+    On a page, ``text[start:end]`` of the file is its abstract. In a file of entries (BibTeX, JSON, CSV, …) no stretch
+    of text is: there ``start`` and ``end`` are both the record's number.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -35,7 +40,7 @@ class Source(BaseModel):
     start: int
     end: int
     record: int
-    """Number of the record on its page, from 1."""
+    """Number of the record in its file, from 1."""
 
 
 class Paper(BaseModel):
@@ -60,8 +65,10 @@ class Paper(BaseModel):
     category: str | None = None
     code: bool | None = None
     """Whether the page flags published code; None where it says nothing either way."""
+    doi: str | None = None
+    """The DOI alone, as ``10.1000/182``."""
     url: str | None = None
-    """Where the paper can be read, if known."""
+    """Where the paper can be read, if known: on arXiv, or else by its DOI, or else where its entry says."""
     links: tuple[str, ...] = ()
     """Links in the abstract."""
     sources: tuple[Source, ...] = ()
@@ -96,6 +103,9 @@ class Record:
     category: str | None = None
     code: bool | None = None
     arxiv: str | None = None
+    doi: str | None = None
+    url: str | None = None
+    """What the entry links to, as http or https."""
 
 
 @dataclass(frozen=True)
@@ -150,17 +160,26 @@ def papers_from(records: Iterable[Record], catalogue: Catalogue | None = None) -
     What one page leaves out another may give; a title printed on a page beats one from the
     catalogue, and that beats one derived from the abstract.
     """
-    joined: dict[str, Paper] = {}
-    for record in records:
-        paper = _paper(record, catalogue or Catalogue())
-        known = joined.get(paper.paper_id)
-        joined[paper.paper_id] = join_papers(known, paper) if known else paper
-    return list(joined.values())
+    return joined(paper_from(record, catalogue or Catalogue()) for record in records)
+
+
+def joined(papers: Iterable[Paper]) -> list[Paper]:
+    """The distinct papers; where one was read several times, what the readings say together."""
+    distinct: dict[str, Paper] = {}
+    again: dict[str, list[Source]] = {}  # joined once: a file may hold the same abstract a million times
+    for paper in papers:
+        known = distinct.setdefault(paper.paper_id, paper)
+        if known is not paper:
+            again.setdefault(paper.paper_id, []).extend(paper.sources)
+            distinct[paper.paper_id] = join_papers(known, join_sources(paper, ()))
+    for paper_id, sources in again.items():
+        distinct[paper_id] = join_sources(distinct[paper_id], [*distinct[paper_id].sources, *sources])
+    return list(distinct.values())
 
 
 def text_as_paper(text: str) -> Paper:
     """A text of no page, to be read as papers are; its title is made of its first words."""
-    return _paper(Record(Source(file="", start=0, end=len(text), record=1), text), Catalogue())
+    return paper_from(Record(Source(file="", start=0, end=len(text), record=1), text), Catalogue())
 
 
 def join_sources(paper: Paper, sources: Sequence[Source]) -> Paper:
@@ -169,7 +188,8 @@ def join_sources(paper: Paper, sources: Sequence[Source]) -> Paper:
     return paper.model_copy(update={"sources": tuple(unique[key] for key in sorted(unique))})
 
 
-def _paper(record: Record, catalogue: Catalogue) -> Paper:
+def paper_from(record: Record, catalogue: Catalogue) -> Paper:
+    """The paper that a record tells of; its title is the catalogue's, or derived, where the record has none."""
     title, title_source, arxiv = record.title, "page", record.arxiv
     if not title:
         entry = catalogue.find(record.abstract)
@@ -190,7 +210,8 @@ def _paper(record: Record, catalogue: Catalogue) -> Paper:
         date_text=record.date_text,
         category=record.category,
         code=record.code,
-        url=f"https://arxiv.org/abs/{arxiv}" if arxiv else None,
+        doi=record.doi,
+        url=f"https://arxiv.org/abs/{arxiv}" if arxiv else doi_link(record.doi) if record.doi else record.url,
         links=find_links(record.abstract),
         sources=(record.source,),
     )
@@ -213,6 +234,7 @@ def join_papers(first: Paper, second: Paper) -> Paper:
             "date_text": first.date_text or second.date_text,
             "category": first.category or second.category,
             "code": first.code if first.code is not None else second.code,
+            "doi": first.doi or second.doi,
             "url": first.url or second.url,
             "links": first.links or second.links,
             "sources": join_sources(first, first.sources + second.sources).sources,
@@ -230,6 +252,11 @@ def arxiv_date(arxiv: str) -> str | None:
     """The month in which an arXiv id was given out, as YYYY-MM (ids since April 2007)."""
     match = re.match(r"([0-9][0-9])(0[1-9]|1[0-2])\.", arxiv)
     return f"20{match[1]}-{match[2]}" if match else None
+
+
+def doi_link(doi: str) -> str:
+    """Where a DOI leads."""
+    return f"https://doi.org/{quote(doi, safe='/:;()+,@~')}"
 
 
 def find_links(text: str) -> tuple[str, ...]:

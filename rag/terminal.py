@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rag.answers import Answer, CheckResult, Citation, SearchResult
     from rag.collections import Collection
     from rag.doctor import Finding
-    from rag.papers import Paper
+    from rag.papers import Paper, Source
 
 _DRAFT_LINES = 8
 # An answer of a slow baseline takes a minute: the time left is estimated over several.
@@ -228,7 +228,7 @@ class Terminal:
             "code": flags[paper.code],
             "url": paper.url,
             "links": " ".join(paper.links),
-            "read in": "; ".join(f"{s.file} characters {s.start}-{s.end}" for s in paper.sources),
+            "read in": "; ".join(map(_place, paper.sources)),
         }
         self._out.print(Text(readable(paper.title), style="bold"))
         for name, value in fields.items():
@@ -258,6 +258,12 @@ class Terminal:
             if finding.next:
                 line.append(f"\n         → {finding.next}", style="yellow")
             self._out.print(line)
+
+
+def _place(source: Source) -> str:
+    """Where a paper was read, as far as its file has places."""
+    at = f"characters {source.start}-{source.end}" if source.end > source.start else f"record {source.record}"
+    return f"{source.file} {at}"
 
 
 def _console(**options: Any) -> Console:

@@ -8,7 +8,7 @@ import math
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -39,6 +39,16 @@ _LINK = re.compile(r"\\(?:url|href)\{([^{}]*)\}(?:\{([^{}]*)\})?")
 _UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
 # Abstracts are far shorter. A page of another kind must not make a question take minutes.
 _MAX_CHARACTERS = 4000
+_ACCENT = re.compile(
+    r"""\\(?:['`^"~=.]\s?(?:\{\\?[^\W\d_]\}|\\[ij](?![A-Za-z])|[^\W\d_])"""  # \'e, \'{e}, \"{\i}
+    r"|[uvHtcdbkr](?:\{\\?[^\W\d_]{1,2}\}|\s[^\W\d_](?![^\W\d_]))"  # \v{s}, \c c
+    r"|(?:[oOlLij]|ss|ae|AE|oe|OE|aa|AA)(?![A-Za-z])(?:\{\}|\s)?)"  # \o, which takes the space after it
+)
+# What reference managers write for signs, and pylatexenc doesn't know.
+_SIGNS = {"textless": "<", "textgreater": ">", "textbar": "|", "textunderscore": "_", "textasteriskcentered": "*",
+          "textasciicircum": "^", "textbraceleft": "\ue000", "textbraceright": "\ue001"}  # fmt: skip
+_SIGN = re.compile(rf"\\({'|'.join(_SIGNS)})(?![A-Za-z])(?:\{{\}}| )?")
+_BRACES = str.maketrans({"{": None, "}": None, "\ue000": "{", "\ue001": "}"})
 _TIE = re.compile(r"(?<=[A-Za-z.])~(?=[A-Za-z(\[\d])")
 _UNSPACED = "\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"  # Thai, Lao, kana, Han
 _SCRIPTS_MEET = re.compile(rf"(?<=[A-Za-z\d])(?=[{_UNSPACED}])|(?<=[{_UNSPACED}])(?=[A-Za-z\d])")
@@ -98,6 +108,19 @@ def readable(text: str) -> str:
     return visible(_TIE.sub(" ", text))
 
 
+def from_latex(text: str) -> str:
+    """A field of BibTeX as plain Unicode: accents, signs, commands, and braces that only keep capitals."""
+    if not any(sign in text for sign in "\\{}$`'-"):
+        return text
+    text = text.replace("\\{", "\ue000").replace("\\}", "\ue001")  # the braces that are meant
+    text = _SIGN.sub(lambda match: _SIGNS[match[1]], text)
+    text = re.sub(r"\\[ ,;:!/]|\\\\", " ", _ACCENT.sub(lambda match: _plain(match.group()), text))
+    text = text.replace("\\-", "").replace("---", "—").replace("--", "–")
+    if "``" in text:
+        text = text.replace("``", "“").replace("''", "”")
+    return readable(text).translate(_BRACES)
+
+
 def visible(text: str) -> str:
     """The text without what nobody sees and a terminal, a page or a model would obey; line ends and tabs stay."""
     return _UNSEEN.sub("", text)
@@ -125,6 +148,7 @@ def spaced(text: str) -> str:
     return _SCRIPTS_MEET.sub(" ", unicodedata.normalize("NFKC", text))
 
 
+@lru_cache(1000)  # most are the same few accents
 def _plain(latex: str) -> str:
     link = _LINK.fullmatch(latex)
     if link:

@@ -16,6 +16,7 @@ from tests.targets import PAGE
 from tests.web.invented import an_answer
 
 SEEDS = Path(__file__).parents[1] / "seeds"
+SAMPLES = Path(__file__).parent / "readers" / "samples"
 _PART = 2000
 _SETTINGS = [
     'mode = "extractive"\noffline = true\n[retrieval]\npapers = 4\nmin_confidence = 0.2\n',
@@ -33,6 +34,7 @@ def beginnings(name: str) -> Iterator[bytes]:
     """Inputs that a target takes."""
     yield from {
         "page": _pages,
+        "export": _exports,
         "titles": _titles,
         "settings": lambda: (text.encode() for text in _SETTINGS),
         "environment": lambda: iter(_VARIABLES),
@@ -51,6 +53,11 @@ def _pages() -> Iterator[bytes]:
         data = path.read_bytes()
         yield data[:_PART]
         yield data[len(data) // 2 :][:_PART]
+
+
+def _exports() -> Iterator[bytes]:
+    for path in sorted(SAMPLES.iterdir()):
+        yield path.suffix.encode() + b"\n" + path.read_bytes()[:_PART]
 
 
 def _titles() -> Iterator[bytes]:

@@ -34,7 +34,7 @@ from rag.lexical import LexicalIndex
 from rag.metadata import Records
 from rag.papers import Paper
 from rag.questions import MAX_QUESTION, checked_question, kind_of, named
-from rag.readers import CATALOGUE_FILE, MAX_ABSTRACT, read_corpus
+from rag.readers import CATALOGUE_FILE, MAX_ABSTRACT, LeftOut, read_corpus
 from rag.resident import fingerprint
 from rag.settings import load_settings
 from rag.text import escaped, readable, sentence_spans, shortened, visible, words
@@ -63,7 +63,8 @@ class Targets:
             text = data.decode("utf-8")
             for paper in papers:
                 assert 0 < len(paper.abstract) <= MAX_ABSTRACT
-                assert text[paper.sources[0].start : paper.sources[0].end] == paper.abstract
+                source = paper.sources[0]
+                assert source.start == source.end or text[source.start : source.end] == paper.abstract
                 assert Paper.model_validate_json(paper.model_dump_json()) == paper
                 _shown(paper)
             lexical = LexicalIndex.of(papers)
@@ -75,6 +76,21 @@ class Targets:
                 records.wishes(f"papers by {', '.join(paper.authors)} since {paper.date}")
             table.drawn(papers, table.View(words="a", by="Authors"))
             uploads.outcome([uploads.read(path)], ())
+
+    def export(self, data: bytes) -> None:
+        """What a library or a database exported: a line with the end of its file's name, then what it holds."""
+        kind, _, content = data.partition(b"\n")
+        suffix = kind[:12].decode("ascii", errors="ignore").replace("/", "").replace("\0", "")
+        left_out = LeftOut()
+        with suppress(RagError):
+            for paper in read_corpus(self._written(f"export{suffix}", content), "label", left_out):
+                assert 0 < len(paper.abstract) <= MAX_ABSTRACT
+                assert paper.abstract == " ".join(visible(paper.abstract).split())
+                assert paper.url is None or paper.url.startswith(("http://", "https://"))
+                assert Paper.model_validate_json(paper.model_dump_json()) == paper
+                Filters(since="1900").select([paper])
+                _shown(paper)
+        assert all(visible(line).encode() for line in left_out.told())
 
     def titles(self, data: bytes) -> None:
         """A list of published titles beside a page."""

@@ -102,7 +102,7 @@ PAGES: dict[str, tuple[Maker, int, str]] = {
     "nobody's home": (lambda _: Path("~nobody-of-that-name/page.txt"), 2, "leads nowhere"),
     "name that is no text": (file(GOOD, os.fsdecode(b"\xff.txt")), 1, "is not UTF-8 and can't be kept: rename"),
     "folder of pipes and circles": (folder_of(fifo, link("link.txt")), 2, "There are no pages in"),
-    "link out of the folder": (folder_of(file(GOOD), link("/etc/passwd")), 1, "is a link to a file outside"),
+    "link out of the folder": (folder_of(link("/etc/passwd")), 1, "is a link to a file outside"),
     "titles out of the folder": (folder_of(file(GOOD), link("/etc/passwd", "titles.json")), 1, "is a link to a file"),
     "titles that are nested deeply": (titled(b"[" * 1_000_000), 1, "is not a list of titles"),
     "titles of another kind": (titled(b'{"title": 1}'), 1, "is not a list of titles"),

@@ -15,7 +15,7 @@ from tests.corpora import beginnings
 from tests.targets import Target, Targets, target
 
 # In the index's stead a question is asked of the real one; the others are fast.
-_EXAMPLES = {"question": 40, "page": 60}
+_EXAMPLES = {"question": 40, "page": 60, "export": 150}
 _LINES = st.one_of(
     st.text(max_size=40),
     st.sampled_from(
@@ -48,7 +48,46 @@ def _encoded(texts: st.SearchStrategy[Any]) -> st.SearchStrategy[bytes]:
     return texts.map(lambda text: text.encode("utf-8", errors="surrogatepass"))
 
 
+_FIELDS = st.dictionaries(
+    st.sampled_from("title abstract author authors authors_parsed versions date year month doi url id".split()),
+    _JSON | st.text(max_size=60),
+    max_size=6,
+)
+_TAGGED = st.lists(
+    st.tuples(st.sampled_from("TY AB TI AU DA PY DO UR ER N2 A1 XX".split()), st.text(max_size=40)), max_size=8
+).map(lambda tags: "\n".join(f"{tag}  - {text}" for tag, text in tags))
+_BIBTEX = st.lists(
+    st.tuples(
+        st.sampled_from("title abstract author year month doi eprint crossref date".split()),
+        st.text(max_size=40)
+        | st.sampled_from([r"{\'e} and {\o}", "A and B, C and others", "$x", "{", r"\v{", "jan # x"]),
+    ),
+    max_size=6,
+).map(lambda pairs: "@article{key,\n" + ",\n".join(f"{name} = {{{text}}}" for name, text in pairs) + "}")
+_XML = st.lists(
+    st.tuples(st.sampled_from("AbstractText ArticleTitle LastName Year MedlineDate sup".split()), st.text(max_size=30)),
+    max_size=6,
+).map(
+    lambda parts: (
+        "<PubmedArticleSet><PubmedArticle><MedlineCitation><Article><Abstract>"
+        + "".join(f"<{tag}>{text}</{tag}>" for tag, text in parts)
+        + "</Abstract></Article></MedlineCitation></PubmedArticle></PubmedArticleSet>"
+    )
+)
+_EXPORTS = st.one_of(
+    _BIBTEX.map(".bib\n{}".format),
+    _TAGGED.map(".ris\n{}".format),
+    _XML.map(".xml\n{}".format),
+    st.lists(_FIELDS, max_size=3).map(json.dumps).map(".json\n{}".format),
+    st.lists(_FIELDS.map(json.dumps), max_size=3).map("\n".join).map(".jsonl\n{}".format),
+    st.lists(st.text(max_size=60), max_size=4).map("\n".join).map(".csv\ntitle,abstract\n{}".format),
+    st.tuples(st.sampled_from([".bib", ".ris", ".xml", ".json", ".jsonl", ".csv", ".gz", ""]), st.text()).map(
+        "\n".join
+    ),
+)
+
 _LIKELY = {
+    "export": _encoded(_EXPORTS),
     "page": _encoded(st.lists(_LINES, max_size=12).map("\n".join)),
     "titles": _encoded(st.lists(_JSON, max_size=3).map(json.dumps)),
     "settings": _encoded(_TOML),

@@ -333,7 +333,7 @@ def test_an_entry_says_all_that_is_known() -> None:
 @pytest.mark.parametrize(
     ("known", "missing"),
     [
-        ({}, {"author", "year", "month", "eprint", "url", "note"}),
+        ({}, {"author", "year", "month", "eprint", "url", "doi", "note"}),
         ({"date": "2024"}, {"month"}),
         ({"authors_complete": False}, {"author"}),
         ({"url": "https://a.org/abs/1"}, {"eprint", "archivePrefix"}),
@@ -341,6 +341,13 @@ def test_an_entry_says_all_that_is_known() -> None:
 )
 def test_what_is_not_known_has_no_field(known: dict[str, object], missing: set[str]) -> None:
     assert not missing & set(parsed(as_bibtex([a_paper(**known)]))[0].fields_dict)
+
+
+def test_a_doi_is_a_field_of_its_own() -> None:
+    paper = a_paper(url="https://doi.org/10.1000/182", doi="10.1000/182")
+    (entry,) = parsed(as_bibtex([paper]))
+    assert entry.fields_dict["doi"].value == "10.1000/182"
+    assert entry.fields_dict["url"].value == "https://doi.org/10.1000/182"
 
 
 def test_a_title_that_was_made_up_says_so() -> None:

@@ -108,6 +108,14 @@ def test_what_one_page_leaves_out_another_gives():
     assert paper.url == "https://arxiv.org/abs/2405.01234"
 
 
+def test_a_doi_leads_to_the_paper_unless_it_is_on_the_arxiv():
+    doi = record(doi="10.1000/a<1>#2", url="https://a.org/1")
+    assert only_paper(doi).url == "https://doi.org/10.1000/a%3C1%3E%232"
+    assert only_paper(record(url="https://a.org/1")).url == "https://a.org/1"
+    joined = only_paper(record(arxiv="2405.01234", file="b.txt"), doi)
+    assert (joined.url, joined.doi) == ("https://arxiv.org/abs/2405.01234", "10.1000/a<1>#2")
+
+
 def test_what_the_first_page_says_stands():
     paper = only_paper(record(date="2024-05-06", code=False), record(file="b.txt", date="2023-01-01", code=True))
     assert (paper.date, paper.code) == ("2024-05-06", False)

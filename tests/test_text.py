@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rag.text import group, readable, sentence_spans, words
+from rag.text import from_latex, group, readable, sentence_spans, words
 
 PIECES = "We|models (e.g., BERT)|improve.|it|3.5%|vs.|NP|et al.|Then!|Why?|\\textbf{x}|$x$|Fig. 3|\n|“Yes.”|A.|\u00a0|é"
 PROSE = st.lists(st.sampled_from(PIECES.split("|"))).map(" ".join)
@@ -126,6 +126,23 @@ def test_no_sentences_make_no_groups():
 )
 def test_latex_is_made_readable(latex, plain):
     assert readable(latex) == plain
+
+
+@pytest.mark.parametrize(
+    ("latex", "plain"),
+    [
+        (r"{\'E}tude of the {DNA} na\"{\i}ve", "Étude of the DNA naïve"),
+        (r"Erd\H{o}s, G\"odel, \v{S}, \c{c} \c c, S\o ren {\O}, {\ss}, \r{a}", "Erdős, Gödel, Š, ç ç, Søren Ø, ß, å"),
+        (r"50\% of \$5 \& more -- so ``quoted''", "50% of $5 & more – so “quoted”"),
+        (r"{\textless}i{\textgreater}, {\textasciitilde}40, a\_b \{c\}", "<i>, ~40, a_b {c}"),
+        (r"a 10% loss of ~400B in a well-known f''(x)", "a 10% loss of ~400B in a well-known f''(x)"),
+        (r"\textbf{Big {Name}} {\sc Foo} naive~Bayes $x^2$ dis\-com\-fort", "Big Name Foo naive Bayes x^2 discomfort"),
+        ("plain words", "plain words"),
+        ("{ \\'", " \\'"),
+    ],
+)
+def test_latex_of_bibtex_becomes_plain(latex, plain):
+    assert from_latex(latex) == plain
 
 
 @pytest.mark.parametrize(

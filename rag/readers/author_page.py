@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
-from rag.errors import PageError
 from rag.papers import Record
+from rag.readers.left_out import Problem
 from rag.readers.page import Line, Page
 
 _HEAD = re.compile(
@@ -22,27 +22,24 @@ _HEAD = re.compile(
 _ET_AL = re.compile(r",?\s+et al\.?$", re.IGNORECASE)
 
 
-def read(page: Page) -> list[Record]:
-    """One record a head line that an abstract follows; empty if the page has no head line.
-
-    :raises PageError: naming the line of a head that nothing follows.
-    """
+def read(page: Page) -> list[Record | Problem]:
+    """One record a head line; a problem where no abstract follows it. Empty if the page has no head line."""
     heads = [(i, match) for i, line in enumerate(page.lines) if (match := _HEAD.fullmatch(line.text))]
     if not heads:
         return []
     first = page.lines[0]
     owner = first.text if heads[0][0] > 0 and not first.is_prose else None
     ends = [i for i, _ in heads[1:]] + [len(page.lines)]
-    records: list[Record] = []
+    records: list[Record | Problem] = []
     for (start, head), end in zip(heads, ends, strict=True):
         block = page.lines[start + 1 : end]
         # Title, authors, abstract: the abstract is the line of prose, or else the third, however short it is.
         body = next((i for i, line in enumerate(block) if line.is_prose), 2)
         if body >= len(block):
             line = page.lines[start]
-            raise PageError(
-                f"{page.label}, line {line.number}: no abstract follows {line.text!r}: add it, or take the line out."
-            )
+            why = f"no abstract follows {line.text!r}: add it, or take the line out."
+            records.append(Problem(f"{page.label}, line {line.number}: {why}"))
+            continue
         authors, complete, affiliations = _authors(block[1:body])
         records.append(
             Record(

@@ -17,10 +17,10 @@ from rag.web.exchange import progress
 from rag.web.wiring import AT_ONCE, MANY, piece
 
 _ABOUT = (
-    "<p>A text file in which each abstract is one long line: after <code>Abstract:</code>, or below the line with its "
-    "title. Other lines are passed over.</p>"
-    '<p class="pt-label">Pages of abstracts, as text files. They are read first; nothing is indexed until you say so, '
-    "and what you added can be removed again. For larger corpora: <code>rag ingest FOLDER</code>.</p>"
+    "<p>An export of your library with abstracts (BibTeX, RIS, CSV, JSON, PubMed XML), or a text file in which each "
+    "abstract is one long line: after <code>Abstract:</code>, or below the line with its title.</p>"
+    '<p class="pt-label">Files are read first; nothing is indexed until you say so, and what you added can be removed '
+    "again. For larger corpora: <code>rag ingest FOLDER</code>.</p>"
 )
 
 

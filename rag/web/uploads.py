@@ -16,7 +16,7 @@ from rag.errors import IndexUnfinished, RagError, StorageError, UsageError
 from rag.index import PaperIndex
 from rag.ingest import IngestReport
 from rag.papers import Paper
-from rag.readers import CATALOGUE_FILE, read_corpus
+from rag.readers import CATALOGUE_FILE, LeftOut, read_corpus
 from rag.settings import Settings
 from rag.text import readable
 from rag.web.html import button, counted, opening, safe
@@ -24,17 +24,20 @@ from rag.web.html import button, counted, opening, safe
 LABEL = "added"
 MOST_BYTES = 20 << 20
 _LONGEST_NAME = 120
+_MOST_TITLES = 500
 # What is no advice to someone who dropped a file.
 _TO_THE_COMMAND_LINE = re.compile(r"[.:] take it out of the folder.*", re.I | re.S)
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What came of reading a file: its papers, or why there are none."""
+    """What came of reading a file: its papers and what had to be left out, or why there are none."""
 
     path: Path
     papers: tuple[Paper, ...] = ()
     error: str = ""
+    left_out: tuple[str, ...] = ()
+    """A line each, the last of them in sum."""
 
     @property
     def name(self) -> str:
@@ -49,13 +52,21 @@ def read(path: Path) -> Reading:
             raise UsageError(f"{path.name} is not a file: choose one.")
         if path.stat().st_size > MOST_BYTES:
             raise UsageError(f"{path.name} is larger than {MOST_BYTES >> 20} MB: type `rag ingest` for it instead.")
-        return Reading(path, tuple(read_corpus(path, LABEL)))
+        left_out = LeftOut()
+        papers = read_corpus(path, LABEL, left_out, MOST_BYTES)
+        if not papers:
+            raise left_out.error()
+        return Reading(path, tuple(papers), left_out=tuple(_said(line, path) for line in left_out.told()))
     except OSError as error:
         return Reading(path, error=f"It can't be opened ({error.strerror}): add it again.")
     except RagError as error:
-        # The visitor knows the file by its name alone.
-        said = str(error).replace(str(path.resolve()), path.name).replace(str(path), path.name)
-        return Reading(path, error=_TO_THE_COMMAND_LINE.sub(".", said))
+        return Reading(path, error=_said(str(error), path))
+
+
+def _said(line: str, path: Path) -> str:
+    """What is said of a file, to a visitor, who knows it by its name alone."""
+    said = line.replace(str(path.resolve()), path.name).replace(str(path), path.name)
+    return _TO_THE_COMMAND_LINE.sub(".", said)
 
 
 class Shelf:
@@ -97,7 +108,7 @@ class Shelf:
                     shutil.copyfile(reading.path, scratch)
                     os.replace(scratch, place)
                 places.append(place)
-            return assistant.ingest(places, label=LABEL)
+            return assistant.ingest(places, label=LABEL, left_out=LeftOut())
         except FileNotFoundError as error:  # uploads are deleted after an hour
             self._drop(made)
             raise UsageError("A file is no longer here: add it again.") from error
@@ -135,7 +146,7 @@ class Shelf:
         known = {source.file for paper in papers for source in paper.sources}
         forgotten = [self._folder / name for name in names if f"{LABEL}/{name}" not in known]
         if forgotten:
-            assistant.ingest(forgotten, label=LABEL)
+            assistant.ingest(forgotten, label=LABEL, left_out=LeftOut())
 
     def _place(self, reading: Reading) -> Path:
         """Where a file is kept: under its name, or with a number behind it where another has that name."""
@@ -171,11 +182,21 @@ def _read(reading: Reading, known: Collection[str]) -> str:
     count = len(reading.papers)
     old = sum(paper.paper_id in known for paper in reading.papers)
     before = f", {old} of them indexed before" if old else ""
-    titles = "".join(f"<li>{safe(readable(paper.title))}</li>" for paper in reading.papers)
+    titles = _items([readable(paper.title) for paper in reading.papers[:_MOST_TITLES]])
+    more = f"<li>and {count - _MOST_TITLES:,} more</li>" if count > _MOST_TITLES else ""
+    problems = ""
+    if reading.left_out:
+        *each, total = reading.left_out
+        why = f"<details><summary>What was left out</summary><ul>{_items(each)}</ul></details>" if each else ""
+        problems = f'<p class="pt-label">{safe(total)}</p>{why}'
     return (
         f'<li class="pt-read"><b>{safe(reading.name)}</b>: {counted(count)}{before}'
-        f"<details><summary>Titles</summary><ul>{titles}</ul></details></li>"
+        f"<details><summary>Titles</summary><ul>{titles}{more}</ul></details>{problems}</li>"
     )
+
+
+def _items(lines: Sequence[str]) -> str:
+    return "".join(f"<li>{safe(line)}</li>" for line in lines)
 
 
 def listed(names: Sequence[str], papers: Sequence[Paper]) -> str:

@@ -7,13 +7,18 @@ import pytest
 
 from rag.errors import PageError, UsageError
 from rag.papers import paper_id
-from rag.readers import pages, read_corpus, read_page
+from rag.readers import pages, read_corpus, read_file
+from rag.readers.left_out import LeftOut, sift
 
 SEEDS = Path(__file__).parents[2] / "seeds"
 COUNTS = {"000": 10, "001": 10, "002": 50, "003": 63, "004": 125}
 PROSE = "We study how language models read pages that nobody has tidied up before, which is harder than it looks. " * 4
 PROSE = PROSE.strip()
 OTHER = PROSE.replace("study", "measure")
+
+
+def read_page(path, label=None):
+    return list(sift(read_file(path, label), None))
 
 
 def seed(number):
@@ -231,12 +236,32 @@ def test_pages_are_read_in_the_order_of_their_names(tmp_path):
     assert [paper.abstract for paper in read_corpus(tmp_path)] == [PROSE, OTHER]
 
 
-def test_hidden_files_folders_and_the_catalogue_are_no_pages(tmp_path):
-    page_at(tmp_path, "x", ".hidden")
-    page_at(tmp_path, "[]", "titles.json")
-    page_at(tmp_path, "x")
-    (tmp_path / "folder").mkdir()
-    assert [name for _, name in pages(tmp_path, "label")] == ["label/page.txt"]
+def test_hidden_files_and_folders_and_the_catalogue_are_no_pages(tmp_path):
+    for folder in (tmp_path, tmp_path / ".git", tmp_path / "inner", tmp_path / "inner" / "most", tmp_path / "empty"):
+        folder.mkdir(exist_ok=True)
+    for folder in (tmp_path, tmp_path / ".git", tmp_path / "inner" / "most"):
+        page_at(folder, "x", ".hidden")
+        page_at(folder, "[]", "titles.json")
+        page_at(folder, "x")
+    (tmp_path / "linked").symlink_to(tmp_path / "inner")
+    assert [name for _, name in pages(tmp_path, "label")] == ["label/page.txt", "label/inner/most/page.txt"]
+
+
+def test_a_catalogue_is_that_of_its_own_folder(tmp_path):
+    for name, abstract in (("one", PROSE), ("two", OTHER)):
+        (tmp_path / name).mkdir()
+        page_at(tmp_path / name, f"Abstract: {abstract}")
+    page_at(tmp_path / "one", json.dumps([{"begins": "We ", "title": "Of the First Folder"}]), "titles.json")
+    assert [paper.title_source for paper in read_corpus(tmp_path)] == ["catalogue", "derived"]
+
+
+def test_files_of_other_kinds_are_passed_over_with_a_word(tmp_path):
+    page_at(tmp_path, f"Abstract: {PROSE}")
+    for name in ("a.pdf", "b.PNG", "c.py"):
+        page_at(tmp_path, b"\0", name)
+    left_out = LeftOut()
+    assert len(read_corpus(tmp_path, None, left_out)) == 1
+    assert left_out.told() == ["Left out: 3 files of other kinds (a.pdf, b.PNG, c.py)."]
 
 
 def test_a_missing_path_is_a_usage_error_that_names_it(tmp_path):
@@ -274,6 +299,32 @@ def test_one_bad_page_stops_the_whole_folder(tmp_path):
     page_at(tmp_path, b"", "b.txt")
     with pytest.raises(PageError, match=r"b\.txt is empty"):
         read_corpus(tmp_path)
+
+
+def test_what_cannot_be_read_is_told_and_the_rest_is_read(tmp_path):
+    page_at(tmp_path, f"Abstract: {PROSE}", "a.txt")
+    page_at(tmp_path, b"", "b.txt")
+    page_at(tmp_path, f"Owner\nCLMar 3, 2025\nTitle\nAuthor\n{OTHER}\nCLMar 4, 2025\n", "c.txt")
+    (tmp_path / "d.txt").symlink_to("/etc/passwd")
+    left_out = LeftOut()
+    assert [paper.abstract for paper in read_corpus(tmp_path, "pages", left_out)] == [PROSE, OTHER]
+    assert left_out.cut_off == {"pages/b.txt", "pages/d.txt"}
+    empty, headless, link, total = left_out.told()
+    assert "b.txt is empty" in empty
+    assert "c.txt, line 6: no abstract follows 'CLMar 4, 2025'" in headless
+    assert "is a link to a file outside" in link
+    assert total == "Left out: 3 entries or files not read."
+
+
+def test_of_many_problems_the_first_are_told_and_the_others_counted(tmp_path):
+    for i in range(30):
+        page_at(tmp_path, b"", f"{i:02}.txt")
+    left_out = LeftOut()
+    assert read_corpus(tmp_path, None, left_out) == []
+    assert len(left_out.told()) == 22
+    assert left_out.told()[-2:] == ["And 10 more like these.", "Left out: 30 entries or files not read."]
+    assert str(left_out.error()).endswith("00.txt is empty: take it out of the folder. Nothing else could be read "
+                                          "either: 29 more were left out.")  # fmt: skip
 
 
 def test_a_page_that_is_a_folder_is_refused(tmp_path):

@@ -1,4 +1,5 @@
 import errno
+import gzip
 import os
 import shutil
 import subprocess
@@ -155,6 +156,37 @@ def test_what_is_no_file_is_not_read(kind, tmp_path):
     reading = uploads.read(path)
     assert reading.papers == ()
     assert reading.error == f"{path.name} is not a file: choose one."
+
+
+def test_an_export_is_read_and_what_of_it_was_not_is_told(assistant, shelf, tmp_path):
+    path = tmp_path / "secret-folder" / "library.jsonl"
+    path.parent.mkdir()
+    path.write_text(f'{{"abstract": "{ZORB}"}}\n{{\n{{"title": "No abstract"}}\n', encoding="utf-8")
+    reading = uploads.read(path)
+    assert [paper.abstract for paper in reading.papers] == [ZORB]
+    assert reading.left_out == (
+        "library.jsonl, line 2: it is not JSON: mend it or take it out.",
+        "Left out: 1 entry or file not read; 1 entry without an abstract.",
+    )
+    told = read(outcome([reading], ())).text
+    assert all(line in told for line in reading.left_out)
+    assert shelf.add(assistant, [reading]) == IngestReport(added=1, total=1)
+    assert indexed(assistant) == {ZORB: [f"{LABEL}/library.jsonl"]}
+
+
+def test_what_unpacks_to_more_than_a_file_may_have_is_not_read(tmp_path):
+    path = tmp_path / "library.jsonl.gz"
+    path.write_bytes(gzip.compress(f'{{"abstract": "{ZORB}", "more": "{"a" * 1_000_000}"}}\n'.encode() * 21))
+    assert uploads.read(path) == Reading(
+        path, error="library.jsonl.gz unpacks to more than 20 MB: type `rag ingest` for it instead."
+    )
+
+
+def test_of_many_titles_the_first_are_shown():
+    told = read(outcome([Reading(Path("many.jsonl"), tuple(a_paper(f"Title {i}") for i in range(600)))], ())).text
+    assert "Title 499" in told
+    assert "Title 500" not in told
+    assert told.endswith("and 100 more")
 
 
 def test_a_file_that_is_too_large_is_not_read(tmp_path):
@@ -602,6 +634,7 @@ def added(title, i=0, name="a.txt"):
 
 BLOCKS = {
     "outcome": lambda text: outcome([Reading(Path("x") / text.replace("/", "|"), (a_paper(text),))], ()),
+    "left out": lambda text: outcome([Reading(Path("x"), (a_paper(text),), left_out=(text, text))], ()),
     "unread": lambda text: outcome([Reading(Path("x") / text.replace("/", "|"), error=text)], ()),
     "listed": lambda text: listed([text], [added(text, name=text)]),
 }
