@@ -71,7 +71,12 @@ class Assistant:
     def embedder(self) -> Embedder | None:
         """The embedding model; None if it can't be had, which leaves lexical search."""
         try:
-            return Embedder.load(self._store, self._progress)
+            local = Embedder.load(self._store, self._progress)
+            if not self.settings.embed.url:
+                return local
+            from rag.remote_embedding import ServedEmbedder
+
+            return ServedEmbedder.beside(local, self.settings)
         except (ModelUnavailable, StorageError) as error:
             self._embedder_failure = str(error)
             self.notices.append(f"{error} Until then papers are found by their words alone.")
@@ -111,23 +116,26 @@ class Assistant:
 
     @property
     def vectors(self) -> Vectors:
-        """Where each of :attr:`papers` stands: the middle of its passages' vectors; shape (papers, 384).
+        """Where each of :attr:`papers` stands: the middle of its passages' vectors; shape (papers, dimensions).
 
         Zeros where there is no embedding model.
         """
         import numpy as np
 
         places = {paper_id: i for i, paper_id in enumerate(self.index.papers)}
-        middles = np.zeros((len(places), DIMENSIONS), dtype=np.float32)
-        if isinstance(self.index, PaperIndex):
-            owners = [places[passage.paper_id] for passage in self.index.passages]
-            np.add.at(middles, owners, self.index.vectors)
-            middles /= np.maximum(1, np.bincount(owners, minlength=len(places)))[:, None]
+        if not isinstance(self.index, PaperIndex):
+            return np.zeros((len(places), DIMENSIONS), dtype=np.float32)
+        middles = np.zeros((len(places), self.index.vectors.shape[1]), dtype=np.float32)
+        owners = [places[passage.paper_id] for passage in self.index.passages]
+        np.add.at(middles, owners, self.index.vectors)
+        middles /= np.maximum(1, np.bincount(owners, minlength=len(places)))[:, None]
         return middles
 
     @cached_property
     def retriever(self) -> Retriever:
-        """What searches the index."""
+        """What searches the index. :raises IndexMismatch: if its vectors are not of the embedder's length."""
+        if self.embedder and isinstance(self.index, PaperIndex):
+            self.index.check_dimensions(self.embedder)
         return Retriever(self.index, self.embedder, self.settings.retrieval)
 
     def with_settings(self, settings: Settings, progress: Progress | None = None) -> Assistant:
@@ -151,7 +159,7 @@ class Assistant:
     def _beside(self, settings: Settings, progress: Progress) -> Assistant:
         other = Assistant(settings, progress)
         other._models = self._models
-        same = (settings.model, settings.generation) == (self.settings.model, self.settings.generation)
+        same = (settings.writer, settings.generation) == (self.settings.writer, self.settings.generation)
         kept = ("embedder", "model") if same else ("embedder",)
         other.__dict__ |= {part: self.__dict__[part] for part in kept if self.__dict__.get(part) is not None}
         return other
@@ -231,6 +239,8 @@ class Assistant:
         with log.stage("retrieve"):
             found = self.retriever.search(question, max(count, self.settings.retrieval.reread), among)
         clock.lap("retrieve")
+        if found.trouble and found.trouble not in self.notices:
+            self.notices.append(found.trouble)
         if closely and self._is_unsure(question, found):
             self._progress("Reading the nearest papers again")
             try:
@@ -258,6 +268,8 @@ class Assistant:
             or self._models.failed(self.settings)
         ):
             return False
+        if self.settings.llm.url:
+            return not self.settings.offline
         try:
             return "model" in self.__dict__ or self._store.has(self.settings.model)
         except UsageError:  # there is no such model; a search needs none
@@ -345,7 +357,7 @@ class Assistant:
         self, question: str, filters: Filters, stopped: Callable[[], bool], history: Sequence[Turn]
     ) -> Iterator[Event]:
         question = checked_question(question)
-        if self.settings.mode != "extractive":
+        if self.settings.mode != "extractive" and not self.settings.llm.url:
             self._store.identify(self.settings.model)
         clock = Clock()
         yield Working("Searching")
@@ -362,6 +374,8 @@ class Assistant:
         with log.stage("retrieve") as noted:
             found = self.retriever.search(question, max(retrieval.papers, retrieval.reread, LISTED), among)
             noted.update(papers=len(found.papers), confidence=round(found.confidence, 3))
+        if found.trouble:
+            yield Notice(found.trouble)
         clock.lap("retrieve")
         considered = None if among is None else len(among)
         run = Run(asked, understood, found, filters, self._made(filters), clock, considered)
@@ -444,14 +458,16 @@ class Assistant:
         fields = self.settings.model_dump(
             mode="json", include={"model", "mode", "chunking", "retrieval", "generation", "grounding"}
         )
+        if self.settings.llm.url:
+            fields |= {"llm": self.settings.llm.model_dump(include={"url", "model"}), "model": None}
         chosen = [fields, filters.papers, filters.author, filters.since, filters.until, *extra]
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def prompt_sha256(self) -> str:
         """Hash over all prompts that an answer depends on, and the probes that read them."""
-        probes = probe_file(self.settings.model)
-        fitted = probes.read_bytes() if probes.is_file() else b""
+        probes = None if self.settings.llm.url else probe_file(self.settings.model)
+        fitted = probes.read_bytes() if probes and probes.is_file() else b""
         return hashlib.sha256(prompts_sha256().encode() + fitted).hexdigest()
 
     # Stages ------------------------------------------------------------------------------------
@@ -461,14 +477,14 @@ class Assistant:
         return leans_on_history(question, bool(named(question, found.papers, self.index.lexical.names)))
 
     def _completed(self, question: str, history: Sequence[Turn]) -> str:
-        model: LanguageModel | None = None
+        prompt = self._prompts["complete"]
         if self.settings.mode != "extractive":
             try:
-                model = self.model
+                return complete(question, history, self.model, prompt)
             except (ModelUnavailable, StorageError):
                 if self.settings.mode == "generated":
                     raise
-        return complete(question, history, model, self._prompts["complete"])
+        return complete(question, history, None, prompt)
 
     def _compose(
         self, run: Run, unsure: bool, among: Sequence[Paper] | None, stopped: Callable[[], bool]

@@ -18,6 +18,7 @@ from rag.models import ModelStore
 from rag.resident import fingerprint
 from rag.settings import Settings, settings_file
 
+_SERVER_SECONDS = 5.0
 _PACKAGES = ("torch", "transformers", "chromadb", "llama-index-core", "gradio")
 
 
@@ -38,6 +39,7 @@ def examine(settings: Settings) -> list[Finding]:
         _packages(),
         Finding(None, f"settings: {file}" + ("" if file.is_file() else " (not there: defaults hold)")),
         *_models(settings),
+        *_model_servers(settings),
         _disk(settings),
         _index(settings),
         _server(settings),
@@ -60,7 +62,7 @@ def _packages() -> Finding:
 def _models(settings: Settings) -> list[Finding]:
     store = ModelStore.of(settings)
     findings = []
-    for name in (EMBEDDER, settings.model.lower()):
+    for name in (EMBEDDER, *(() if settings.llm.url else (settings.model.lower(),))):
         spec = CATALOGUE.get(name)
         if spec is None:
             try:
@@ -75,6 +77,23 @@ def _models(settings: Settings) -> list[Finding]:
         else:
             size = f"{spec.fetch_bytes / 1e9:.1f} GB"
             findings.append(Finding(None, f"model {name} is not here yet ({size} to fetch)", f"rag models pull {name}"))
+    return findings
+
+
+def _model_servers(settings: Settings) -> list[Finding]:
+    findings = []
+    for section, does in ((settings.llm, "language model"), (settings.embed, "embedding model")):
+        if not section.url:
+            continue
+        from rag.model_server import ModelServer, listed
+
+        try:
+            served = ModelServer(section, offline=settings.offline).models(_SERVER_SECONDS)
+        except RagError as error:
+            findings.append(Finding(False, str(error)))
+            continue
+        said = f"{does} {section.model or '(none named)'} of the server at {section.url}, which has {listed(served)}"
+        findings.append(Finding(True, said))
     return findings
 
 

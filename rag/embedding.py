@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,6 +53,11 @@ class Embedder:
     sha256: str
     folder: Path
     bulk: bool = False
+    dimensions: int = DIMENSIONS
+    """Of what :meth:`with_tokens` gives for a whole text."""
+
+    fitted: ClassVar[bool] = True
+    """Whether the thresholds of the search were fitted on its cosines."""
 
     @classmethod
     def load(cls, store: ModelStore, progress: Progress = silent) -> Embedder:

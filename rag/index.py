@@ -27,7 +27,7 @@ from filelock import FileLock
 from rag.catalogue import CATALOGUE, EMBEDDER
 from rag.chunking import StoredPassage
 from rag.embedding import DIMENSIONS, Embedder, Vectors
-from rag.errors import IndexMismatch, IndexMissing, IndexUnfinished, RagError, StorageError
+from rag.errors import IndexMismatch, IndexMissing, IndexUnfinished, ModelUnavailable, RagError, StorageError
 from rag.lexical import LexicalIndex
 from rag.papers import Paper, Source, join_papers, join_sources
 from rag.progress import Progress, silent
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SCHEMA = 2
+_LENGTH = "embedding_dimensions"
+"""What records how long a server's vectors are: no other place tells before they are there."""
 _LEXICAL = "lexical"
 _DATABASE = "chroma.sqlite3"
 _READING = "reading.txt"
@@ -177,17 +179,29 @@ class PaperIndex:
 
     @cached_property
     def vectors(self) -> Vectors:
-        """The unit vectors of :attr:`passages`, in their order; shape (passages, 384)."""
+        """The unit vectors of :attr:`passages`, in their order; shape (passages, dimensions)."""
         import numpy as np
 
         with _reading(self._settings):
             found = self._passages.get(include=["embeddings", "metadatas"])
         order = {(passage.paper_id, passage.start): i for i, passage in enumerate(self.passages)}
-        vectors = np.zeros((len(order), DIMENSIONS), dtype=np.float32)
+        vectors = np.zeros((len(order), self._dimensions), dtype=np.float32)
         given = found["embeddings"] if found["embeddings"] is not None else []
         for vector, metadata in zip(given, found["metadatas"] or [], strict=True):
             vectors[order[str(metadata["paper_id"]), int(metadata["start"])]] = vector
         return vectors
+
+    @property
+    def _dimensions(self) -> int:
+        return int(self.recorded.get(_LENGTH, DIMENSIONS))
+
+    def check_dimensions(self, embedder: Embedder) -> None:
+        """:raises IndexMismatch: if its vectors are of another length than the embedder's."""
+        if embedder.dimensions != self._dimensions:
+            raise IndexMismatch(
+                f"The index in {self._settings.index_dir} was made with vectors of {self._dimensions} numbers, and the "
+                f"embedding model that is set gives such of {embedder.dimensions}: type {_REBUILD}, or set it back."
+            )
 
     @cached_property
     def tokens(self) -> TokenStore:
@@ -294,11 +308,13 @@ def ingest(
         try:
             _begin(making, folder, settings, rebuild)
             (making / _READING).write_text("\n".join(scope or ()), encoding="utf-8")
-            with closing(_open_to_write(making, settings)) as index:
+            with closing(_open_to_write(making, settings, embedder)) as index:
                 _bring_in_line(index, wanted, embedder, progress)
             if folder.exists():
                 os.replace(folder, _was(folder))
             os.replace(making, folder)
+        except ModelUnavailable:
+            raise  # a server's embedder has gone; when it is back, the same ingest goes on there
         except Exception:
             shutil.rmtree(making, ignore_errors=True)  # makes room; one that is killed or interrupted goes on there
             raise
@@ -318,6 +334,7 @@ def _compared(wanted: dict[str, Paper], stored: dict[str, str]) -> IngestReport:
 
 
 def _bring_in_line(index: PaperIndex, wanted: dict[str, Paper], embedder: Embedder, progress: Progress) -> None:
+    index.check_dimensions(embedder)
     stored = index._digests()
     changed = [paper for paper in wanted.values() if stored.get(paper.paper_id) != paper.digest]
     index._delete([paper_id for paper_id in stored if paper_id not in wanted])
@@ -453,15 +470,16 @@ def _opened(settings: Settings, folder: Path) -> PaperIndex:
         raise
 
 
-def _open_to_write(folder: Path, settings: Settings) -> PaperIndex:
+def _open_to_write(folder: Path, settings: Settings, embedder: Embedder) -> PaperIndex:
     client = _client(folder)
     # Passages first: an index is recognised by its papers.
     # The graph that Chroma keeps for approximate searches is not asked here, so it is made as cheaply as can be.
     configuration: Any = {"hnsw": {"space": "cosine", "ef_construction": 10, "max_neighbors": 4}}
+    made_with = _made_with(settings) | ({_LENGTH: embedder.dimensions} if settings.embed.url else {})
     try:
         client.get_or_create_collection("passages", embedding_function=None, configuration=configuration)
         client.get_or_create_collection(
-            "papers", embedding_function=None, configuration=configuration, metadata=_made_with(settings)
+            "papers", embedding_function=None, configuration=configuration, metadata=made_with
         )
         return PaperIndex(client, settings, folder)
     except BaseException:
@@ -470,10 +488,15 @@ def _open_to_write(folder: Path, settings: Settings) -> PaperIndex:
 
 
 def _made_with(settings: Settings) -> dict[str, Any]:
+    own = CATALOGUE[EMBEDDER].sha256
     return {
         "schema": _SCHEMA,
-        "embedding_model": EMBEDDER,
-        "embedding_sha256": CATALOGUE[EMBEDDER].sha256,
+        # Of a server's weights only the name is known; tokens are those of the embedder here.
+        **(
+            {"embedding_model": f"{settings.embed.model} of a server", "token_model_sha256": own}
+            if settings.embed.url
+            else {"embedding_model": EMBEDDER, "embedding_sha256": own}
+        ),
         "chunk_characters": settings.chunking.characters,
     }
 
