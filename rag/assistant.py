@@ -71,12 +71,7 @@ class Assistant:
     def embedder(self) -> Embedder | None:
         """The embedding model; None if it can't be had, which leaves lexical search."""
         try:
-            local = Embedder.load(self._store, self._progress)
-            if not self.settings.embed.url:
-                return local
-            from rag.remote_embedding import ServedEmbedder
-
-            return ServedEmbedder.beside(local, self.settings)
+            return Embedder.of(self.settings, self._progress)
         except (ModelUnavailable, StorageError) as error:
             self._embedder_failure = str(error)
             self.notices.append(f"{error} Until then papers are found by their words alone.")

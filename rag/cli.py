@@ -15,7 +15,7 @@ import typer
 
 import rag
 from rag.cli_eval import app as eval_app
-from rag.cli_shared import Llm, LlmModel, Model, examples, given_before, load_settings, opened, terminal
+from rag.cli_shared import Llm, LlmModel, Model, before_command, examples, load_settings, of_server, opened, terminal
 from rag.errors import ModelUnavailable, RagError, UsageError
 from rag.terminal import ClosedPipe
 
@@ -86,9 +86,7 @@ def common(
     ] = None,
 ) -> None:
     """Options of every command."""
-    server = {"url": embed, "model": embed_model}
-    given = {name: value for name, value in server.items() if value is not None}
-    given_before(**({"embed": given} if given else {}))
+    before_command.set({"embed": of_server(embed, embed_model)})
 
 
 @app.command(

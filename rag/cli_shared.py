@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Annotated, Any, Optional
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from rag.settings import Settings
 
 terminal = Terminal()
+before_command: ContextVar[dict[str, Any]] = ContextVar("before_command", default={})  # noqa: B039
+"""The settings that were given before the command's name, and hold for every command."""
 
 Model = Annotated[Optional[str], typer.Option("--model", "-m", help="Catalogue name, hub id or local folder.")]
 Llm = Annotated[
@@ -33,14 +35,6 @@ LlmModel = Annotated[
 ]
 
 
-_before: ContextVar[Mapping[str, Any]] = ContextVar("before")
-
-
-def given_before(**flags: Any) -> None:
-    """What flags before the command set, as those of the index: it holds for whichever command comes."""
-    _before.set(flags)
-
-
 def load_settings(
     *, model: str | None = None, llm: str | None = None, llm_model: str | None = None, **flags: Any
 ) -> Settings:
@@ -54,11 +48,15 @@ def load_settings(
 
     if model and (llm or llm_model):
         raise UsageError("--model names a model of this machine, and --llm a server's: give one of them.")
-    server = {"url": llm, "model": llm_model}
-    given = {"url": None} if model else {name: value for name, value in server.items() if value is not None}
-    settings = load_settings(model=model, llm=given or None, **_before.get({}), **flags)
+    server = {"url": None, "model": None} if model else of_server(llm, llm_model)
+    settings = load_settings(model=model, llm=server, **before_command.get(), **flags)
     log.configure(settings.log, terminal.note)
     return settings
+
+
+def of_server(url: str | None, model: str | None) -> dict[str, str | None] | None:
+    """What flags set of a section about a server; None if nothing."""
+    return {name: value for name, value in (("url", url), ("model", model)) if value is not None} or None
 
 
 @contextmanager

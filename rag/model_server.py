@@ -311,6 +311,11 @@ class ModelServer:
             return await self._missing(path)
         if status in _BUSY:
             return f"The server at {self.url} is busy or not ready ({status}{_after(said)}): ask again in a minute."
+        if path == "/models":
+            return (
+                f"The server at {self.url} doesn't say which models it has ({status}{_after(said)}): correct "
+                f"--{section}, which usually ends in /v1."
+            )
         if status in (400, 413, 422) and "context" in said.casefold():
             return (
                 f"The model {self._model} at {self.url} can't read as much as it was asked ({said}): start its server "
@@ -367,7 +372,7 @@ def _after(said: str) -> str:
 
 
 def _message(body: bytes) -> str:
-    """What a server says of its error, in one of the ways in which they do."""
+    """What a server says of its error, in one of the ways in which they do; nothing where that is a page."""
     try:
         said = json.loads(body)
         for name in ("error", "message", "detail"):
@@ -375,7 +380,8 @@ def _message(body: bytes) -> str:
                 said = said.get(name, said)
         return said if isinstance(said, str) else json.dumps(said)
     except (ValueError, RecursionError):
-        return body[: 4 * _SAID].decode(errors="replace")
+        said = body[: 4 * _SAID].decode(errors="replace")
+        return "" if said.lstrip().startswith("<") else said
 
 
 def _asked_for(response: httpx.Response) -> float | None:

@@ -126,6 +126,12 @@ class Llm(_Section):
     model: str | None = Field(None, min_length=1, description="its name there; unset, the only one that it has")
     api_key: Key | None = Field(None, description="best set as RAG_LLM__API_KEY")
 
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if self.model and not self.url:
+            raise ValueError("llm.model is a server's: set llm.url (--llm) too")
+        return self
+
 
 class Embed(_Section):
     """A server that embeds passages and questions, which are sent to it. A change needs ``rag ingest --rebuild``."""
@@ -135,9 +141,11 @@ class Embed(_Section):
     api_key: Key | None = Field(None, description="best set as RAG_EMBED__API_KEY")
 
     @model_validator(mode="after")
-    def _names_its_model(self) -> Self:
+    def _is_named_and_somewhere(self) -> Self:
         if self.url and not self.model:
-            raise ValueError("a server that embeds needs embed.model (--embed-model): the index records its name")
+            raise ValueError("the index records which model embeds: set embed.model (--embed-model) too")
+        if self.model and not self.url:
+            raise ValueError("embed.model is a server's: set embed.url (--embed) too")
         return self
 
 
