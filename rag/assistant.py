@@ -64,6 +64,8 @@ class Assistant:
         self._models = LoadedModels()
         self.notices: list[str] = []
         """What the user should know of the state of things: a missing embedder, a broken index."""
+        self._trouble = ""
+        """What kept the last search from what it should do."""
 
     # What it works with ------------------------------------------------------------------------
 
@@ -212,10 +214,10 @@ class Assistant:
         return papers, f"{left_out} left out."
 
     def told(self, filters: Filters = NO_FILTERS) -> list[str]:
-        """What the user should know before an answer: the notices, and how many undated papers a filter leaves out."""
+        """What the user should know of an answer: the notices, and how many undated papers a filter leaves out."""
         _ = self.retriever  # opens what there is to open, which may add notices
         _, undated = self.select(filters)
-        return [*self.notices, *([undated] if undated else [])]
+        return [*self.notices, *(told for told in (self._trouble, undated) if told)]
 
     @log.request()
     @log.stage("search")
@@ -234,8 +236,7 @@ class Assistant:
         with log.stage("retrieve"):
             found = self.retriever.search(question, max(count, self.settings.retrieval.reread), among)
         clock.lap("retrieve")
-        if found.trouble and found.trouble not in self.notices:
-            self.notices.append(found.trouble)
+        self._trouble = found.trouble
         if closely and self._is_unsure(question, found):
             self._progress("Reading the nearest papers again")
             try:
@@ -355,6 +356,7 @@ class Assistant:
         if self.settings.mode != "extractive" and not self.settings.llm.url:
             self._store.identify(self.settings.model)
         clock = Clock()
+        self._trouble = ""
         yield Working("Searching")
         yield from map(Notice, self.told(filters))
         asked, understood = question, None

@@ -82,7 +82,10 @@ def _models(settings: Settings) -> list[Finding]:
 
 def _model_servers(settings: Settings) -> list[Finding]:
     findings = []
-    for section, does in ((settings.llm, "language model"), (settings.embed, "embedding model")):
+    for section, does, flag in (
+        (settings.llm, "language model", "--llm-model"),
+        (settings.embed, "embedding model", "--embed-model"),
+    ):
         if not section.url:
             continue
         from rag.model_server import ModelServer, listed
@@ -92,8 +95,10 @@ def _model_servers(settings: Settings) -> list[Finding]:
         except RagError as error:
             findings.append(Finding(False, str(error)))
             continue
-        said = f"{does} {section.model or '(none named)'} of the server at {section.url}, which has {listed(served)}"
-        findings.append(Finding(True, said))
+        names = [model.name for model in served]
+        known = section.model in names or (section.model is None and len(names) == 1)
+        said = f"{does} {section.model or 'not named'}, of the server at {section.url}, which has {listed(served)}"
+        findings.append(Finding(known or None, said, None if known else f"name one with {flag}"))
     return findings
 
 

@@ -67,7 +67,12 @@ class RemoteModel:
         """
         progress(f"Asking the server at {settings.llm.url}")
         server = ModelServer(settings.llm, offline=settings.offline)
-        served = server.models(_LOADING_SECONDS)
+        try:
+            served = server.models(_LOADING_SECONDS)
+        except ServerRefused as error:  # some know no more than the model that they are asked for
+            if not settings.llm.model or error.status in (401, 403):
+                raise
+            served = []
         name = settings.llm.model or (served[0].name if len(served) == 1 else "")
         if not name:
             raise ModelUnavailable(

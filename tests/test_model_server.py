@@ -127,10 +127,17 @@ def test_a_server_that_is_not_there(settings: Settings) -> None:
 
 def test_an_address_that_is_another_servers(settings: Settings) -> None:
     class Nothing(BaseHTTPRequestHandler):
-        pass
+        def do_POST(self) -> None:
+            self.send_error(404)
 
-    with serving(Nothing) as address, pytest.raises(ModelUnavailable, match="correct --llm"):
-        model(settings, address)
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with serving(Nothing) as address:
+        with pytest.raises(ModelUnavailable, match=r"doesn't say which models it has \(501\): correct --llm, .* /v1"):
+            RemoteModel.load(written_there(settings, address, None))
+        with pytest.raises(ModelUnavailable, match=r"nothing at .*/chat/completions \(404\): correct --llm, .* /v1"):
+            model(settings, address).yes([QUESTION])
 
 
 def test_a_server_that_speaks_no_tls(settings: Settings) -> None:

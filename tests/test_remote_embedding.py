@@ -198,7 +198,7 @@ def test_flags_before_the_command_name_the_server(
     before = len(asked.asked)
     assert "System7" in run(*there, "ask", QUESTION).out
     assert len(asked.asked) == before + 2  # how long a vector is, and the question
-    assert "embedding model served of the server at" in run(*there, "doctor").out
+    assert "embedding model served, of the server at" in run(*there, "doctor").out
     without = run("ask", QUESTION)
     assert is_one_error(without), without.err
     assert "served of a server" in without.err

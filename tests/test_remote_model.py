@@ -300,7 +300,7 @@ def test_the_command_line_names_a_server(run: Run, monkeypatch: pytest.MonkeyPat
         assert checked.status == 0, checked.err
         monkeypatch.setenv("RAG_LLM__URL", url)
         told = run("doctor")
-        assert f"language model (none named) of the server at {url}, which has served" in told.out
+        assert f"language model not named, of the server at {url}, which has served" in told.out
         assert "sk-1" not in told.out + asked.out + asked.err
         monkeypatch.setenv("RAG_LLM__API_KEY", "sk-2")
         assert "doesn't take the API key (401): set RAG_LLM__API_KEY" in run("doctor").out
