@@ -277,7 +277,7 @@ def test_what_was_made_by_another_model_is_told_apart(indexed: Settings) -> None
             written_there(indexed, "http://127.0.0.1:1/v1"),
             written_there(indexed, "http://127.0.0.1:2/v1"),
             written_there(indexed, "http://127.0.0.1:1/v1", "other"),
-            written_there(indexed, "http://127.0.0.1:1/v1", model="another that is not asked"),
+            written_there(indexed.model_copy(update={"model": "not asked"}), "http://127.0.0.1:1/v1"),
         )
     ]
     hashes = [assistant.settings_sha256() for assistant in models]

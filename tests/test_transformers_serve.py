@@ -33,6 +33,7 @@ def remote(tiny_model: Path, settings: Settings, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("served")
     command = ["-c", "from transformers.cli.transformers import main; main()", "serve", "--host", "127.0.0.1"]
     environment = os.environ | {"HF_HOME": str(folder), "HF_HUB_OFFLINE": "1", "NO_COLOR": "1"}
+    there = written_there(settings, f"http://127.0.0.1:{port}/v1", str(tiny_model))
     with (folder / "log").open("wb") as log:
         serving = subprocess.Popen(
             [sys.executable, *command, "--port", str(port), "--dtype", "bfloat16"],
@@ -41,20 +42,18 @@ def remote(tiny_model: Path, settings: Settings, tmp_path_factory: pytest.TempPa
             stderr=log,
         )
         try:
-            yield RemoteModel.load(
-                _ready(serving, written_there(settings, f"http://127.0.0.1:{port}/v1", str(tiny_model)))
-            )
+            yield _loaded(serving, there)
         finally:
             serving.terminate()
             serving.wait(60)
 
 
-def _ready(serving: subprocess.Popen[bytes], there: Settings) -> Settings:
+def _loaded(serving: subprocess.Popen[bytes], there: Settings) -> RemoteModel:
+    """The model, as soon as the server listens."""
     until = time.monotonic() + _PATIENCE
     while True:
         try:
-            RemoteModel.load(there)
-            return there
+            return RemoteModel.load(there)
         except ModelUnavailable:
             assert serving.poll() is None
             assert time.monotonic() < until
