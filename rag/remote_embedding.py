@@ -66,7 +66,8 @@ class ServedEmbedder(Embedder):
         replies = self.server.replies(_PATH, bodies, self.seconds)
         with self.server.understood():
             rows = [row for part, reply in zip(parts, replies, strict=True) for row in _rows(reply, len(part))]
-            vectors = np.array(rows, dtype=np.float32)
+            with np.errstate(over="ignore"):  # what is too large for a number is infinite
+                vectors = np.array(rows, dtype=np.float32)
             if vectors.ndim != 2 or not 0 < vectors.shape[1] <= _LONGEST or not np.isfinite(vectors).all():
                 raise ValueError("no vectors")
         if self.dimensions and vectors.shape[1] != self.dimensions:

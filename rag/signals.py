@@ -22,8 +22,9 @@ Scores = NDArray[np.float64]
 
 # Papers whose tokens tell what is usual: all of a small index, an even sample of a large one.
 _USUAL = 256
-# The best cosine of a passage, as a share of the best late interaction: for embedders whose cosines have another scale.
-_NEAREST = 1.0
+# The best cosine of a passage as it follows from the best late interaction, for embedders whose cosines have another
+# scale: slope and intercept of a regression over the development queries.
+_NEAREST, _NEAREST_BASE = 0.55, 0.13
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Comparer:
         compared = np.full(len(self._ids), -np.inf)
         compared[chosen] = self._late.scores(asked, [self._ids[i] for i in chosen])
         likeness = float(compared[allowed].max())
-        nearest = float(seen.max(initial=0.0)) if self._embedder.fitted else _NEAREST * likeness
+        nearest = float(seen.max(initial=0.0)) if self._embedder.fitted else _NEAREST * likeness + _NEAREST_BASE
         return replace(signals, tokens=self._standard(compared, self._usual), likeness=likeness, nearest=nearest)
 
     def _held(self, question: str, letters: Scores) -> float:

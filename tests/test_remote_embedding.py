@@ -97,7 +97,7 @@ def test_an_index_is_not_searched_with_another_model(
     url, _ = host
     there, other = embedded_there(here, url), embedded_there(here, url, "other")
     ingested(here).close()
-    for settings, made in ((there, here), (here, there), (other, there)):
+    for settings, made in ((there, here), (other, there), (here, other)):
         with closing(Assistant(settings)) as assistant:
             with pytest.raises(IndexMismatch, match="rag ingest --rebuild"):
                 assistant.answer(QUESTION)
