@@ -112,7 +112,8 @@ class ModelServer:
                 tasks = [group.create_task(self._reply(path, body)) for body in bodies]
             return [task.result() for task in tasks]
 
-        return self._wait(self._within(seconds, all_of_them()))
+        more = f", or allow it more with RAG_GENERATION__MAX_SECONDS={2 * seconds:g}"
+        return self._wait(self._within(seconds, all_of_them(), more))
 
     def stream(
         self, path: str, body: Body, seconds: float, stopped: Callable[[], bool] = lambda: False
@@ -168,14 +169,14 @@ class ModelServer:
         finally:
             asked.cancel()  # where waiting was interrupted
 
-    async def _within(self, seconds: float, work: Coroutine[Any, Any, T]) -> T:
+    async def _within(self, seconds: float, work: Coroutine[Any, Any, T], more: str = "") -> T:
         try:
             async with asyncio.timeout(seconds):
                 return await work
         except TimeoutError as error:
             raise ModelUnavailable(
-                f"The server at {self.url} did not answer within {seconds:g} seconds: see whether it is overloaded, or "
-                f"allow it more with RAG_GENERATION__MAX_SECONDS={2 * seconds:g}."
+                f"The server at {self.url} did not answer within {seconds:g} seconds: see whether it hangs or is "
+                f"overloaded{more}."
             ) from error
         except ExceptionGroup as error:  # of which the first is as good as any
             raise error.exceptions[0] from None
