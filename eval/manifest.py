@@ -17,6 +17,7 @@ from rag.assistant import Assistant
 from rag.catalogue import CATALOGUE, EMBEDDER
 from rag.errors import UsageError
 from rag.models import ModelStore, Weights
+from rag.run import used
 
 from .data import HERE
 from .machine import machine, packages
@@ -71,8 +72,6 @@ class Manifest(BaseModel):
     def now(cls, assistant: Assistant, chosen: str, systems: tuple[str, ...], sampled: int) -> Manifest:
         """The manifest of a run that begins now."""
         settings = assistant.settings
-        identified = ModelStore.of(settings).identify(settings.model)
-        own = isinstance(identified, Weights)
         return cls(
             set=chosen,
             systems=systems,
@@ -81,13 +80,13 @@ class Manifest(BaseModel):
             commit=_git("rev-parse", "HEAD"),
             changed=bool(_git("status", "--porcelain")),
             code_sha256=code_sha256(),
-            model=ModelUsed(name=identified.name, sha256=identified.sha256, pinned=not own),
+            model=_model(assistant),
             embedder_sha256=CATALOGUE[EMBEDDER].sha256,
             prompt_sha256=assistant.prompt_sha256,
             index_sha256=assistant.index.sha256,
             settings_sha256=assistant.settings_sha256(),
             settings=settings.model_dump(
-                mode="json", include={"model", "mode", "chunking", "retrieval", "generation", "grounding"}
+                mode="json", include={"model", "mode", "llm", "chunking", "retrieval", "generation", "grounding"}
             ),
             gold_sha256=file_sha256(HERE / "gold.jsonl"),
             claims_sha256=file_sha256(HERE / "claims.jsonl"),
@@ -111,6 +110,15 @@ class Manifest(BaseModel):
     def write(self, folder: Path) -> None:
         """Write it into the folder of its run."""
         write_whole(folder / FILE, self.model_dump_json(indent=1) + "\n")
+
+
+def _model(assistant: Assistant) -> ModelUsed:
+    settings = assistant.settings
+    if settings.llm.url:
+        return used(assistant.model)
+    identified = ModelStore.of(settings).identify(settings.model)
+    own = isinstance(identified, Weights)
+    return ModelUsed(name=identified.name, sha256=identified.sha256, pinned=not own)
 
 
 def file_sha256(path: Path) -> str:

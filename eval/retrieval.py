@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from rag.assistant import Assistant
+from rag.embedding import Embedder, Vectors
 from rag.errors import UsageError
 from rag.index import PaperIndex
 from rag.progress import Progress, silent
@@ -141,7 +142,7 @@ class Variants:
         )
         signals = self._comparer.signals(case.text, np.ones(len(self._papers), dtype=bool))
         made: dict[str, Callable[[], Scores]] = {
-            "dense, whole abstracts": lambda: self._whole @ self._embedder([case.text])[0],
+            "dense, whole abstracts": lambda: self._whole @ self._embedded([case.text])[0],
             "BM25 over words": lambda: self._bm25(case.text),
         }
         timed = {name: self._timed(rank) for name, rank in made.items()}
@@ -178,7 +179,11 @@ class Variants:
     @cached_property
     def _whole(self) -> Scores:
         texts = [f"{paper.title}\n{paper.abstract}" for paper in self._papers]
-        return self._embedder.in_bulk()(texts).astype(np.float64)
+        return self._embedded(texts, self._embedder.in_bulk()).astype(np.float64)
+
+    def _embedded(self, texts: Sequence[str], embedder: Embedder | None = None) -> Vectors:
+        """The vectors of texts as the index has them of its passages."""
+        return (embedder or self._embedder).with_tokens(texts)[0]
 
     @cached_property
     def _words(self) -> bm25s.BM25:
@@ -193,18 +198,19 @@ class Variants:
     @cached_property
     def _cut(self) -> tuple[Scores, list[int]]:
         cut = [(i, p.abstract[s:e]) for i, p in enumerate(self._papers) for s, e in sentence_spans(p.abstract)]
-        return self._embedder.in_bulk()([text for _, text in cut]).astype(np.float64), [i for i, _ in cut]
+        vectors = self._embedded([text for _, text in cut], self._embedder.in_bulk())
+        return vectors.astype(np.float64), [i for i, _ in cut]
 
     def _sentences(self, text: str) -> Scores:
         vectors, owners = self._cut
         best = np.full(len(self._papers), -1.0)
-        np.maximum.at(best, owners, vectors @ self._embedder([text])[0])
+        np.maximum.at(best, owners, vectors @ self._embedded([text])[0])
         return best
 
     def _fed_back(self, text: str, dense: Scores) -> Scores:
         """Rocchio's feedback: the question moved towards the best papers, then searched again."""
         best = np.argsort(-dense, kind="stable")[:_FEEDBACK_PAPERS]
-        moved = self._embedder([text])[0] + _FEEDBACK * self._whole[best].mean(axis=0)
+        moved = self._embedded([text])[0] + _FEEDBACK * self._whole[best].mean(axis=0)
         again = np.full(len(self._papers), -1.0)
         np.maximum.at(again, self._owners, self._index.vectors @ moved)
         return again

@@ -69,6 +69,8 @@ class Assistant:
         self._models = LoadedModels()
         self.notices: list[str] = []
         """What the user should know of the state of things: a missing embedder, a broken index."""
+        self._trouble = ""
+        """What kept the last search from what it should do."""
 
     # What it works with ------------------------------------------------------------------------
 
@@ -76,7 +78,7 @@ class Assistant:
     def embedder(self) -> Embedder | None:
         """The embedding model; None if it can't be had, which leaves lexical search."""
         try:
-            return Embedder.load(self._store, self._progress)
+            return Embedder.of(self.settings, self._progress)
         except (ModelUnavailable, StorageError) as error:
             self._embedder_failure = str(error)
             self.notices.append(f"{error} Until then papers are found by their words alone.")
@@ -123,23 +125,26 @@ class Assistant:
 
     @property
     def vectors(self) -> Vectors:
-        """Where each of :attr:`papers` stands: the middle of its passages' vectors; shape (papers, 384).
+        """Where each of :attr:`papers` stands: the middle of its passages' vectors; shape (papers, dimensions).
 
         Zeros where there is no embedding model.
         """
         import numpy as np
 
         places = {paper_id: i for i, paper_id in enumerate(self.index.papers)}
-        middles = np.zeros((len(places), DIMENSIONS), dtype=np.float32)
-        if isinstance(self.index, PaperIndex):
-            owners = [places[passage.paper_id] for passage in self.index.passages]
-            np.add.at(middles, owners, self.index.vectors)
-            middles /= np.maximum(1, np.bincount(owners, minlength=len(places)))[:, None]
+        if not isinstance(self.index, PaperIndex):
+            return np.zeros((len(places), DIMENSIONS), dtype=np.float32)
+        middles = np.zeros((len(places), self.index.vectors.shape[1]), dtype=np.float32)
+        owners = [places[passage.paper_id] for passage in self.index.passages]
+        np.add.at(middles, owners, self.index.vectors)
+        middles /= np.maximum(1, np.bincount(owners, minlength=len(places)))[:, None]
         return middles
 
     @cached_property
     def retriever(self) -> Retriever:
-        """What searches the index."""
+        """What searches the index. :raises IndexMismatch: if its vectors are not of the embedder's length."""
+        if self.embedder and isinstance(self.index, PaperIndex):
+            self.index.check_dimensions(self.embedder)
         return Retriever(self.index, self.embedder, self.settings.retrieval)
 
     def with_settings(self, settings: Settings, progress: Progress | None = None) -> Assistant:
@@ -163,7 +168,7 @@ class Assistant:
     def _beside(self, settings: Settings, progress: Progress) -> Assistant:
         other = Assistant(settings, progress)
         other._models = self._models
-        same = (settings.model, settings.generation) == (self.settings.model, self.settings.generation)
+        same = (settings.writer, settings.generation) == (self.settings.writer, self.settings.generation)
         kept = ("embedder", "model") if same else ("embedder",)
         other.__dict__ |= {part: self.__dict__[part] for part in kept if self.__dict__.get(part) is not None}
         return other
@@ -248,10 +253,10 @@ class Assistant:
         return papers, f"{left_out} left out."
 
     def told(self, filters: Filters = NO_FILTERS) -> list[str]:
-        """What the user should know before an answer: the notices, and how many undated papers a filter leaves out."""
+        """What the user should know of an answer: the notices, and how many undated papers a filter leaves out."""
         _ = self.retriever  # opens what there is to open, which may add notices
         _, undated = self.select(filters)
-        return [*self.notices, *([undated] if undated else [])]
+        return [*self.notices, *(told for told in (self._trouble, undated) if told)]
 
     @log.request()
     @log.stage("search")
@@ -270,6 +275,7 @@ class Assistant:
         with log.stage("retrieve"):
             found = self.retriever.search(question, max(count, self.settings.retrieval.reread), among)
         clock.lap("retrieve")
+        self._trouble = found.trouble
         if closely and self._is_unsure(question, found):
             self._progress("Reading the nearest papers again")
             try:
@@ -297,6 +303,8 @@ class Assistant:
             or self._models.failed(self.settings)
         ):
             return False
+        if self.settings.llm.url:
+            return not self.settings.offline
         try:
             return "model" in self.__dict__ or self._store.has(self.settings.model)
         except UsageError:  # there is no such model; a search needs none
@@ -384,9 +392,10 @@ class Assistant:
         self, question: str, filters: Filters, stopped: Callable[[], bool], history: Sequence[Turn]
     ) -> Iterator[Event]:
         question = checked_question(question)
-        if self.settings.mode != "extractive":
+        if self.settings.mode != "extractive" and not self.settings.llm.url:
             self._store.identify(self.settings.model)
         clock = Clock()
+        self._trouble = ""
         yield Working("Searching")
         yield from map(Notice, self.told(filters))
         asked, understood = question, None
@@ -401,6 +410,8 @@ class Assistant:
         with log.stage("retrieve") as noted:
             found = self.retriever.search(question, max(retrieval.papers, retrieval.reread, LISTED), among)
             noted.update(papers=len(found.papers), confidence=round(found.confidence, 3))
+        if found.trouble:
+            yield Notice(found.trouble)
         clock.lap("retrieve")
         considered = None if among is None else len(among)
         run = Run(asked, understood, found, filters, self._made(filters), clock, considered)
@@ -483,14 +494,16 @@ class Assistant:
         fields = self.settings.model_dump(
             mode="json", include={"model", "mode", "chunking", "retrieval", "generation", "grounding"}
         )
+        if self.settings.llm.url:
+            fields |= {"llm": self.settings.llm.model_dump(include={"url", "model"}), "model": None}
         chosen = [fields, filters.papers, filters.author, filters.since, filters.until, *extra]
         return hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()
 
     @cached_property
     def prompt_sha256(self) -> str:
         """Hash over all prompts that an answer depends on, and the probes that read them."""
-        probes = probe_file(self.settings.model)
-        fitted = probes.read_bytes() if probes.is_file() else b""
+        probes = None if self.settings.llm.url else probe_file(self.settings.model)
+        fitted = probes.read_bytes() if probes and probes.is_file() else b""
         return hashlib.sha256(prompts_sha256().encode() + fitted).hexdigest()
 
     # Stages ------------------------------------------------------------------------------------
@@ -500,14 +513,14 @@ class Assistant:
         return leans_on_history(question, bool(named(question, found.papers, self.index.lexical.names)))
 
     def _completed(self, question: str, history: Sequence[Turn]) -> str:
-        model: LanguageModel | None = None
+        prompt = self._prompts["complete"]
         if self.settings.mode != "extractive":
             try:
-                model = self.model
+                return complete(question, history, self.model, prompt)
             except (ModelUnavailable, StorageError):
                 if self.settings.mode == "generated":
                     raise
-        return complete(question, history, model, self._prompts["complete"])
+        return complete(question, history, None, prompt)
 
     def _compose(
         self, run: Run, unsure: bool, among: Sequence[Paper] | None, stopped: Callable[[], bool]

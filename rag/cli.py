@@ -16,7 +16,7 @@ import typer
 import rag
 from rag.cli_collections import app as collections_app
 from rag.cli_eval import app as eval_app
-from rag.cli_shared import before_command, examples, load_settings, opened, terminal
+from rag.cli_shared import Llm, LlmModel, Model, before_command, examples, load_settings, of_server, opened, terminal
 from rag.errors import ModelUnavailable, RagError, UsageError
 from rag.terminal import ClosedPipe
 
@@ -45,7 +45,6 @@ app.add_typer(eval_app, name="eval")
 app.add_typer(collections_app, name="collections")
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-Model = Annotated[Optional[str], typer.Option("--model", "-m", help="Catalogue name, hub id or local folder.")]
 Input = Annotated[
     Optional[str],
     typer.Option("--input", "-i", help='Questions as JSON lines, {"id", "question"}; - is standard input.'),
@@ -83,9 +82,22 @@ def common(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
+    embed: Annotated[
+        Optional[str],
+        typer.Option(
+            "--embed",
+            metavar="URL",
+            help="An OpenAI-compatible server that embeds, as http://127.0.0.1:8000/v1; abstracts and questions are "
+            "sent there.",
+        ),
+    ] = None,
+    embed_model: Annotated[
+        Optional[str], typer.Option("--embed-model", metavar="NAME", help="The model's name on that server.")
+    ] = None,
 ) -> None:
     """Options of every command."""
-    before_command.set({"store": None if store is None else {"url": store}, "collection": collection})
+    at = None if store is None else {"url": store}
+    before_command.set({"store": at, "collection": collection, "embed": of_server(embed, embed_model)})
 
 
 @app.command(
@@ -93,6 +105,7 @@ def common(
         'rag ask "What does PDS do?"',
         'rag ask --author "Zhendong Wang" --since 2023 "How is diffusion made faster?"',
         "rag ask --input questions.jsonl --output answers.jsonl",
+        'rag ask --llm http://127.0.0.1:8000/v1 --llm-model NAME "What does PDS do?"',
         'rag ask --json "What does PDS do?" | jq -r .answer',
     )
 )
@@ -109,10 +122,12 @@ def ask(
     since: Since = None,
     until: Until = None,
     model: Model = None,
+    llm: Llm = None,
+    llm_model: LlmModel = None,
     mode: Annotated[Optional[str], typer.Option("--mode", help="auto, generated or extractive.")] = None,
 ) -> int:
     """Answer a question; exit status 3 if the papers don't say."""
-    settings = load_settings(model=model, mode=_mode(mode))
+    settings = load_settings(model=model, llm=llm, llm_model=llm_model, mode=_mode(mode))
     filters = _filters(paper, author, since, until)
     if not _is_batch(question, input_, output):
         return _ask_one(settings, _given(question), filters, json_, continue_)
@@ -189,10 +204,12 @@ def check(
     since: Since = None,
     until: Until = None,
     model: Model = None,
+    llm: Llm = None,
+    llm_model: LlmModel = None,
 ) -> int:
     """Check a claim against an abstract, or against them all; exit status 3 if it is not supported."""
     filters = _filters(paper, author, since, until)
-    with opened(load_settings(model=model)) as assistant:
+    with opened(load_settings(model=model, llm=llm, llm_model=llm_model)) as assistant:
         if _is_batch(claim, input_, output, "claim"):
             return _batch(assistant, input_, output, _check_line(assistant), "claims", filters, "claim")
         result = assistant.check(_given(claim, "claim"), filters)
@@ -344,7 +361,8 @@ def pull(
 
     settings = load_settings()
     store = ModelStore.of(settings)
-    wanted = names or [EMBEDDER, *([settings.model] if settings.model.lower() in CATALOGUE else [])]
+    own = settings.model.lower() in CATALOGUE and not settings.llm.url
+    wanted = names or [EMBEDDER, *([settings.model] if own else [])]
     failures: list[ModelUnavailable] = []
     for spec in [catalogue_model(name) for name in wanted]:
         try:
@@ -392,12 +410,14 @@ def chat(
     ] = None,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")] = True,
     model: Model = None,
+    llm: Llm = None,
+    llm_model: LlmModel = None,
 ) -> int:
     """Open the chat page, by default for this machine alone (127.0.0.1)."""
     from rag.login import Login
     from rag.resources import load_page
 
-    settings = load_settings(model=model)
+    settings = load_settings(model=model, llm=llm, llm_model=llm_model)
     login = Login.wanted(settings, host)
     terminal.note("Starting the chat page; Ctrl-C stops it.")
     load_page().serve(settings, host=host, login=login, port=port, browser=browser, progress=terminal.progress)
@@ -405,7 +425,7 @@ def chat(
 
 
 @app.command(epilog=examples("rag serve", "rag serve --model qwen2.5-coder-0.5b-instruct"))
-def serve(model: Model = None) -> int:
+def serve(model: Model = None, llm: Llm = None, llm_model: LlmModel = None) -> int:
     """Keep index and model in memory, so that `rag ask` need not load them; other processes of yours ask it."""
     import threading
 
@@ -413,7 +433,7 @@ def serve(model: Model = None) -> int:
     from rag.errors import StorageError
     from rag.server import open_door, refuse_a_second
 
-    settings = load_settings(model=model)
+    settings = load_settings(model=model, llm=llm, llm_model=llm_model)
     refuse_a_second(settings)  # before minutes of loading
     with opened(settings) as assistant:
         for note in assistant.told():

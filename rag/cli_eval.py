@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Optional
 
 import typer
 
-from rag.cli_shared import examples, load_settings, opened, terminal
+from rag.cli_shared import Llm, LlmModel, Model, examples, load_settings, opened, terminal
 from rag.errors import UsageError
 from rag.resources import load_evaluation
 
@@ -59,12 +59,14 @@ def run(
         Optional[int], typer.Option("--sample", min=1, help="How many questions the slow baselines are asked.")
     ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Begin anew, even if it was made before.")] = False,
-    model: Annotated[Optional[str], typer.Option("--model", "-m", help="As in `rag ask`.")] = None,
+    model: Model = None,
+    llm: Llm = None,
+    llm_model: LlmModel = None,
 ) -> int:
     """Ask the gold questions and record every answer. Started again, it goes on where it was."""
     module = _evaluation("run")
     plan = module.Plan.of("quick" if quick else "full", system, sample or module.SAMPLE)
-    with opened(load_settings(model=model, mode="generated")) as assistant:
+    with opened(load_settings(model=model, llm=llm, llm_model=llm_model, mode="generated")) as assistant:
         made = module.run(assistant, plan, folder, fresh=fresh, progress=terminal.progress)
     terminal.done()
     terminal.out(str(made))

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Optional
 
+import typer
+
+from rag.errors import UsageError
 from rag.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -17,18 +20,43 @@ terminal = Terminal()
 before_command: ContextVar[dict[str, Any]] = ContextVar("before_command", default={})  # noqa: B039
 """The settings that were given before the command's name, and hold for every command."""
 
+Model = Annotated[Optional[str], typer.Option("--model", "-m", help="Catalogue name, hub id or local folder.")]
+Llm = Annotated[
+    Optional[str],
+    typer.Option(
+        "--llm",
+        metavar="URL",
+        help="An OpenAI-compatible server that runs the model, as http://127.0.0.1:8000/v1; "
+        "questions and abstracts are sent there.",
+    ),
+]
+LlmModel = Annotated[
+    Optional[str], typer.Option("--llm-model", metavar="NAME", help="The model's name on that server.")
+]
 
-def load_settings(**flags: Any) -> Settings:
+
+def load_settings(
+    *, model: str | None = None, llm: str | None = None, llm_model: str | None = None, **flags: Any
+) -> Settings:
     """:func:`rag.settings.load_settings`, and the log is written as they say.
 
-    Imported when a command runs: a help page must not wait for pydantic.
+    Imported when a command runs: a help page must not wait for pydantic. A model of this machine that a flag names
+    takes the place of a server's that is set elsewhere. :raises UsageError: if flags name both.
     """
     from rag import log
     from rag.settings import load_settings
 
-    settings = load_settings(**before_command.get(), **flags)
+    if model and (llm or llm_model):
+        raise UsageError("--model names a model of this machine, and --llm a server's: give one of them.")
+    server = {"url": None, "model": None} if model else of_server(llm, llm_model)
+    settings = load_settings(model=model, llm=server, **before_command.get(), **flags)
     log.configure(settings.log, terminal.note)
     return settings
+
+
+def of_server(url: str | None, model: str | None) -> dict[str, str | None] | None:
+    """What flags set of a section about a server; None if nothing."""
+    return {name: value for name, value in (("url", url), ("model", model)) if value is not None} or None
 
 
 @contextmanager

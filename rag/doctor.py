@@ -19,6 +19,7 @@ from rag.resident import fingerprint
 from rag.settings import Settings, settings_file
 from rag.store import store_of, typed
 
+_SERVER_SECONDS = 5.0
 _PACKAGES = ("torch", "transformers", "chromadb", "llama-index-core", "gradio")
 
 
@@ -39,6 +40,7 @@ def examine(settings: Settings) -> list[Finding]:
         _packages(),
         Finding(None, f"settings: {file}" + ("" if file.is_file() else " (not there: defaults hold)")),
         *_models(settings),
+        *_model_servers(settings),
         _disk(settings),
         _index(settings),
         _server(settings),
@@ -61,7 +63,7 @@ def _packages() -> Finding:
 def _models(settings: Settings) -> list[Finding]:
     store = ModelStore.of(settings)
     findings = []
-    for name in (EMBEDDER, settings.model.lower()):
+    for name in (EMBEDDER, *(() if settings.llm.url else (settings.model.lower(),))):
         spec = CATALOGUE.get(name)
         if spec is None:
             try:
@@ -76,6 +78,28 @@ def _models(settings: Settings) -> list[Finding]:
         else:
             size = f"{spec.fetch_bytes / 1e9:.1f} GB"
             findings.append(Finding(None, f"model {name} is not here yet ({size} to fetch)", f"rag models pull {name}"))
+    return findings
+
+
+def _model_servers(settings: Settings) -> list[Finding]:
+    findings = []
+    for section, does, flag in (
+        (settings.llm, "language model", "--llm-model"),
+        (settings.embed, "embedding model", "--embed-model"),
+    ):
+        if not section.url:
+            continue
+        from rag.model_server import ModelServer, listed
+
+        try:
+            served = ModelServer(section, offline=settings.offline).models(_SERVER_SECONDS)
+        except RagError as error:
+            findings.append(Finding(False, str(error)))
+            continue
+        names = [model.name for model in served]
+        known = section.model in names or (section.model is None and len(names) == 1)
+        said = f"{does} {section.model or 'not named'}, of the server at {section.url}, which has {listed(served)}"
+        findings.append(Finding(known or None, said, None if known else f"name one with {flag}"))
     return findings
 
 

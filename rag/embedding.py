@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from rag.errors import ModelUnavailable
 from rag.minilm import Ids, Network, NumpyMiniLM, mapped
 from rag.models import ModelStore, fetched_anew
 from rag.progress import Progress, silent
+from rag.settings import Settings
 from rag.text import STOP_WORDS
 
 if TYPE_CHECKING:
@@ -53,6 +54,24 @@ class Embedder:
     sha256: str
     folder: Path
     bulk: bool = False
+    dimensions: int = DIMENSIONS
+    """Of what :meth:`with_tokens` gives for a whole text."""
+
+    fitted: ClassVar[bool] = True
+    """Whether the thresholds of the search were fitted on its cosines."""
+
+    @staticmethod
+    def of(settings: Settings, progress: Progress = silent) -> Embedder:
+        """What the settings say embeds: the catalogue's embedder, or beside it the model of a server.
+
+        :raises ModelUnavailable: if one can't be had. :raises StorageError: if there is no room for the first.
+        """
+        local = Embedder.load(ModelStore.of(settings), progress)
+        if not settings.embed.url:
+            return local
+        from rag.remote_embedding import ServedEmbedder
+
+        return ServedEmbedder.beside(local, settings)
 
     @classmethod
     def load(cls, store: ModelStore, progress: Progress = silent) -> Embedder:

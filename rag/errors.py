@@ -57,9 +57,19 @@ class StoreUnavailable(RagError):
 
 
 class ModelUnavailable(RagError):
-    """No source could deliver the weights, or they could not be loaded."""
+    """No source could deliver the weights, they could not be loaded, or the server that has them is of no help."""
 
     code = "model_unavailable"
+
+
+class ServerRefused(ModelUnavailable):
+    """A model server answered a request with an error. ``status`` is HTTP's, 0 where it is not known."""
+
+    code = "server_refused"
+
+    def __init__(self, message: str, status: int = 0):
+        super().__init__(message)
+        self.status = status
 
 
 class HashMismatch(ModelUnavailable):

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from rag.chunking import StoredPassage, spans
-from rag.embedding import Vectors
+from rag.embedding import Embedder, Vectors
 from rag.errors import IndexMissing
 from rag.lexical import LexicalIndex
 from rag.papers import Paper
 from rag.settings import Settings
 from rag.store import store_of
-from rag.store.database import Database, index_hash
+from rag.store.database import Database, check_dimensions, index_hash
 from rag.tokens import TokenStore
 
 LEXICAL = "lexical"
@@ -142,8 +142,12 @@ class PaperIndex:
 
     @property
     def vectors(self) -> Vectors:
-        """The unit vectors of :attr:`passages`, in their order; shape (passages, 384)."""
+        """The unit vectors of :attr:`passages`, in their order; shape (passages, dimensions)."""
         return self._passages[1]
+
+    def check_dimensions(self, embedder: Embedder) -> None:
+        """:raises IndexMismatch: if its vectors are of another length than the embedder's."""
+        check_dimensions(self.recorded, embedder, self._settings, self._store.where)
 
     @cached_property
     def tokens(self) -> TokenStore:

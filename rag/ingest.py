@@ -173,6 +173,7 @@ def _compared(wanted: Mapping[str, Paper], stored: Mapping[str, str]) -> IngestR
 def _bring_in_line(draft: Draft, wanted: Mapping[str, Paper], rebuild: bool, means: _Means) -> None:
     """:param rebuild: whether what is there counts for nothing."""
     database = draft.database
+    database.begin(means.embedder, means.settings, store_of(means.settings).where)
     stored = database.digests()
     changed = [paper for paper in wanted.values() if rebuild or stored.get(paper.paper_id) != paper.digest]
     _drop(draft, stored.keys() - wanted.keys())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,10 @@ from rag.errors import ModelUnavailable, reason_of
 from rag.models import Weights, fetched_anew
 from rag.progress import Progress, silent
 from rag.settings import Generation
+
+if TYPE_CHECKING:
+    from rag.engine.model import EngineModel
+    from rag.hub_model import HubModel
 
 Floats = NDArray[np.float32]
 
@@ -35,15 +39,6 @@ class LanguageModel(Protocol):
     @property
     def generation(self) -> Generation:
         """How it writes."""
-        ...
-
-    @property
-    def has_template(self) -> bool:
-        """Whether it was tuned to follow instructions."""
-        ...
-
-    def encode(self, messages: Sequence[Message]) -> list[int]:
-        """Token ids of a conversation, ready for the model's turn."""
         ...
 
     def stream(
@@ -78,10 +73,10 @@ class LanguageModel(Protocol):
         """For each question the log-odds of "Yes" against "No" as the first word of the reply."""
         ...
 
-    def log_likelihoods(self, conversations: Sequence[Sequence[Message]], reply: str) -> list[float]:
+    def log_likelihoods(self, conversations: Sequence[Sequence[Message]], reply: str) -> list[float] | None:
         """How likely the model finds one reply to each conversation: mean log-probability of its tokens, at most 0.
 
-        Of a long reply the first 256 tokens count.
+        Of a long reply the first 256 tokens count. None from a model that can't tell.
         """
         ...
 
@@ -107,7 +102,7 @@ def load_model(
 
     folder = Path(weights.source)
     shape = Shape.of(folder)
-    made: LanguageModel
+    made: EngineModel | HubModel
     try:
         if shape is not None and (folder / "tokenizer.json").is_file():
             made = EngineModel.load(weights, generation, shape, progress)

@@ -34,13 +34,18 @@ def rewrite(question: str, model: LanguageModel, prompt: Prompt, stopped: Callab
 
 
 def reread(question: str, found: Found, count: int, model: LanguageModel, prompt: Prompt) -> Found:
-    """The same papers with the best ``count`` in a better order: each is read by its title and nearest passage."""
+    """The same papers with the best ``count`` in a better order: each is read by its title and nearest passage.
+
+    From a model that can't tell likelihoods they come back as they are.
+    """
     nearest = {passage.paper_id: passage.text for passage in reversed(found.passages)}
     papers = found.papers[:count]
     likelihoods = model.log_likelihoods(
         [prompt.fill(title=readable(paper.title), passage=readable(nearest[paper.paper_id])) for paper in papers],
         question,
     )
+    if likelihoods is None:
+        return found
     best = max(likelihoods)
     return found.reordered(
         [score + _WEIGHT * (likelihood - best) for score, likelihood in zip(found.scores, likelihoods, strict=False)]

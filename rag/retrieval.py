@@ -35,6 +35,8 @@ class Found:
     """The fused score of each paper."""
     certainty: float = 0.0
     """Estimated probability that the first paper is the one asked for, in [0, 1]."""
+    trouble: str = ""
+    """Why papers were found by their words alone, if they were; a sentence or two."""
 
     def first(self, count: int) -> Found:
         """Only the best ``count`` papers."""
@@ -109,6 +111,7 @@ class Retriever:
             confidence(signals, allowed),
             tuple(float(scores[i]) for i in best),
             float(_softmax(scores)[best[0]]),
+            f"{signals.trouble} Until then papers are found by their words alone." if signals.trouble else "",
         )
 
     def _passages_of(self, i: int, score: float, signals: Signals, allowed: NDArray[np.bool_]) -> Iterator[Passage]:
@@ -159,7 +162,6 @@ def _softmax(scores: Scores) -> Scores:
 def confidence(signals: Signals, allowed: NDArray[np.bool_]) -> float:
     """How sure it is, in [0, 1], that something indexed is about the question, were either as likely before."""
     # Logistic regression of answerable against off-topic development queries.
-    nearest = float(signals.passages.max(initial=0.0))
     names, authors = (min(1.0, float(known[allowed].max())) for known in (signals.names, signals.authors))
-    evidence = 6.5 * signals.likeness + 3.6 * nearest + 2.1 * names + 6.0 * authors - 4.95
+    evidence = 6.5 * signals.likeness + 3.6 * signals.nearest + 2.1 * names + 6.0 * authors - 4.95
     return round(1 / (1 + math.exp(-evidence)), 4)

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 import platformdirs
@@ -47,30 +47,35 @@ def _possible(path: Path) -> Path:
     return path
 
 
-def _server(url: str) -> str:
-    """An address without the slash at its end. :raises ValueError: if it can't be one of a server."""
-    parts = urlsplit(url.strip())
-    _ = parts.port  # which raises for what is no number
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("an address looks like http://host:8000 or https://host")
-    if parts.username is not None or parts.query or parts.fragment:
-        raise ValueError("only http or https, host, port and path belong into the address")
-    return parts.geturl().rstrip("/")
-
-
 def _name(name: str) -> str:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,39}", name):
         raise ValueError("a collection's name is made of at most 40 small letters, digits, hyphens and underscores")
     return name
 
 
-def _token(token: SecretStr) -> SecretStr:
-    if not re.fullmatch(r"[!-~]+", token.get_secret_value()):
-        raise ValueError("a token is made of visible ASCII characters")
-    return token
-
-
 Folder = Annotated[Path, AfterValidator(_possible)]
+
+
+def _address(url: str) -> str:
+    """:raises ValueError: if it is not the bare address of a server."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not url.isprintable() or " " in url:
+        raise ValueError("a server's address is such as http://127.0.0.1:8000")
+    _ = parts.port  # raises for one that can't be
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise ValueError("a server's address holds no user, key or question: a key has a setting of its own")
+    return url.rstrip("/")
+
+
+def _sendable(key: SecretStr) -> SecretStr:
+    """:raises ValueError: if it can't stand in a header."""
+    if not all("!" <= letter <= "~" for letter in key.get_secret_value()):
+        raise ValueError("a key is made of ASCII letters, digits and marks, without spaces")
+    return key
+
+
+Address = Annotated[str, AfterValidator(_address)]
+Key = Annotated[SecretStr, Field(min_length=1), AfterValidator(_sendable)]
 
 
 class _Section(BaseModel):
@@ -124,6 +129,36 @@ class Log(_Section):
     max_bytes: int = Field(5_000_000, ge=1000, description="a file that would grow longer is set aside")
 
 
+class Llm(_Section):
+    """A server that runs the language model in this machine's place: questions and abstracts are sent to it."""
+
+    url: Address | None = Field(None, description="address of an OpenAI-compatible server, up to its /v1")
+    model: str | None = Field(None, min_length=1, description="its name there; unset, the only one that it has")
+    api_key: Key | None = Field(None, description="best set as RAG_LLM__API_KEY")
+
+    @model_validator(mode="after")
+    def _is_somewhere(self) -> Self:
+        if self.model and not self.url:
+            raise ValueError("llm.model is a server's: set llm.url (--llm) too")
+        return self
+
+
+class Embed(_Section):
+    """A server that embeds passages and questions, which are sent to it. A change needs ``rag ingest --rebuild``."""
+
+    url: Address | None = Field(None, description="address of an OpenAI-compatible server, up to its /v1")
+    model: str | None = Field(None, min_length=1, description="its name there; recorded in the index")
+    api_key: Key | None = Field(None, description="best set as RAG_EMBED__API_KEY")
+
+    @model_validator(mode="after")
+    def _is_named_and_somewhere(self) -> Self:
+        if self.url and not self.model:
+            raise ValueError("the index records which model embeds: set embed.model (--embed-model) too")
+        if self.model and not self.url:
+            raise ValueError("embed.model is a server's: set embed.url (--embed) too")
+        return self
+
+
 class Chat(_Section):
     """Who may open the chat page. Without both, only this machine reaches it, and everybody on it may."""
 
@@ -134,10 +169,8 @@ class Chat(_Section):
 class Store(_Section):
     """The Chroma server that holds the index. Without ``url`` it is a folder of this machine."""
 
-    url: Annotated[str, AfterValidator(_server)] | None = Field(
-        None, description="its address, as http://host:8000; abstracts are kept there"
-    )
-    token: Annotated[SecretStr, AfterValidator(_token)] | None = Field(None, description="best set as RAG_STORE__TOKEN")
+    url: Address | None = Field(None, description="its address, as http://host:8000; abstracts are kept there")
+    token: Key | None = Field(None, description="best set as RAG_STORE__TOKEN")
     user: str | None = Field(None, min_length=1, pattern="^[^:]*$", description="a name without a colon")
     password: SecretStr | None = Field(None, min_length=1, description="best set as RAG_STORE__PASSWORD")
 
@@ -154,7 +187,12 @@ class Settings(BaseSettings):
     """Everything that can be set. Paths that are left unset follow ``home`` or the platform's folders."""
 
     model_config = SettingsConfigDict(
-        env_prefix="RAG_", env_nested_delimiter="__", env_ignore_empty=True, extra="forbid", frozen=True
+        env_prefix="RAG_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,  # which may be a key
     )
 
     home: Folder | None = Field(None, description="keeps data, caches and settings in this one folder")
@@ -173,8 +211,15 @@ class Settings(BaseSettings):
     retrieval: Retrieval = Retrieval()
     generation: Generation = Generation()
     grounding: Grounding = Grounding()
+    llm: Llm = Llm()
+    embed: Embed = Embed()
     chat: Chat = Chat()
     log: Log = Log()
+
+    @property
+    def writer(self) -> str | Llm:
+        """What writes and checks answers: a model of this machine, or that of a server."""
+        return self.llm if self.llm.url else self.model
 
     @property
     def index_dir(self) -> Path:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rag.embedding import Embedder
+from rag.errors import ModelUnavailable
 from rag.index import PaperIndex
 from rag.memory_index import MemoryIndex
 from rag.metadata import Records, Wish
@@ -21,6 +22,9 @@ Scores = NDArray[np.float64]
 
 # Papers whose tokens tell what is usual: all of a small index, an even sample of a large one.
 _USUAL = 256
+# The best cosine of a passage as it follows from the best late interaction, for embedders whose cosines have another
+# scale: slope and intercept of a regression over the development queries.
+_NEAREST, _NEAREST_BASE = 0.55, 0.13
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,10 @@ class Signals:
     """Cosines of the question with the index's passages, in their order."""
     likeness: float
     """The best late interaction, as it is before it is standardised, in [-1, 1]."""
+    nearest: float = 0.0
+    """The best cosine of a passage, as the embedder of the catalogue has it, or would."""
+    trouble: str = ""
+    """Why the embedder could not be asked, if it could not."""
 
     def fused(self, weights: Weights = WEIGHTS) -> Scores:
         """The weighted sum of the signals."""
@@ -107,7 +115,10 @@ class Comparer:
         )
         if self._embedder is None or not isinstance(self._index, PaperIndex):
             return replace(signals, likeness=self._held(question, np.where(allowed, letters, -1.0)))
-        (vector,), (asked,) = self._embedder.with_tokens([question])
+        try:
+            (vector,), (asked,) = self._embedder.with_tokens([question])
+        except ModelUnavailable as error:  # that of a server may be away
+            return replace(signals, likeness=self._held(question, np.where(allowed, letters, -1.0)), trouble=str(error))
         passages = (self._index.vectors @ vector).astype(np.float64)
         best = np.full(len(self._ids), -1.0)
         np.maximum.at(best, self._owners, passages)
@@ -117,7 +128,9 @@ class Comparer:
         chosen = np.union1d(first(near, self._candidates), self._usual)
         compared = np.full(len(self._ids), -np.inf)
         compared[chosen] = self._late.scores(asked, [self._ids[i] for i in chosen])
-        return replace(signals, tokens=self._standard(compared, self._usual), likeness=float(compared[allowed].max()))
+        likeness = float(compared[allowed].max())
+        nearest = float(seen.max(initial=0.0)) if self._embedder.fitted else _NEAREST * likeness + _NEAREST_BASE
+        return replace(signals, tokens=self._standard(compared, self._usual), likeness=likeness, nearest=nearest)
 
     def _held(self, question: str, letters: Scores) -> float:
         """What stands for likeness without an embedder: the share of the question's words in the best paper."""

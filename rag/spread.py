@@ -21,7 +21,6 @@ from multiprocessing.connection import wait as wait_for
 import rag
 from rag.embedding import Embedder
 from rag.errors import RagError, UsageError
-from rag.models import ModelStore
 from rag.papers import Paper
 from rag.settings import Settings, load_settings
 from rag.store.database import Database, parts
@@ -167,7 +166,7 @@ def _worker(settings: Settings) -> _Worker:
 
     own = load_settings()  # folders are another machine's matter
     settings = settings.model_copy(update={name: getattr(own, name) for name in _FOLDERS})
-    embedder = Embedder.load(ModelStore.of(settings)).in_bulk()
+    embedder = Embedder.of(settings).in_bulk()
     return _Worker(database_of(settings), embedder, threading.Lock())
 
 

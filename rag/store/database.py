@@ -15,7 +15,7 @@ import numpy as np
 
 from rag.catalogue import CATALOGUE, EMBEDDER
 from rag.chunking import StoredPassage
-from rag.embedding import DIMENSIONS, Vectors
+from rag.embedding import DIMENSIONS, Embedder, Vectors
 from rag.errors import IndexMismatch
 from rag.papers import Paper
 from rag.settings import Settings
@@ -31,6 +31,8 @@ T = TypeVar("T")
 _SCHEMA = 2
 _AT_ONCE = 1000
 """Rows that are fetched, written or deleted at once: some megabytes."""
+_LENGTH = "embedding_dimensions"
+"""What records how long a server's vectors are: no other place tells before they are there."""
 _NOT_HASHED = {"index_sha256", "reading", "rebuilding"}
 
 
@@ -87,20 +89,29 @@ class Database:
         return {id_: str((metadata or {}).get("digest")) for id_, _, metadata, _ in _rows(self._papers, "metadatas")}
 
     def passages(self) -> tuple[list[StoredPassage], Vectors]:
-        """All passages, in no order, and their unit vectors; shape (passages, 384)."""
+        """All passages, in no order, and their unit vectors; shape (passages, dimensions)."""
         passages, vectors = [], []
         for _, text, metadata, vector in _rows(self._passages, "documents", "metadatas", "embeddings"):
             passages.append(
                 StoredPassage(str(metadata["paper_id"]), int(metadata["start"]), int(metadata["end"]), text)
             )
             vectors.append(np.asarray(vector, dtype=np.float32))
-        return passages, np.array(vectors, dtype=np.float32).reshape(len(passages), DIMENSIONS)
+        return passages, np.array(vectors, dtype=np.float32).reshape(len(passages), _length(self.recorded))
 
     def begun(self) -> set[str]:
         """The papers of which there are passages."""
         return {str(id_).rpartition("-")[0] for id_ in self._passages.get(include=[])["ids"]}
 
     # Writing -----------------------------------------------------------------------------------
+
+    def begin(self, embedder: Embedder, settings: Settings, where: str) -> None:
+        """Record how long vectors are that come from a server, if they are the first.
+
+        :raises IndexMismatch: if there are others, of another length.
+        """
+        if settings.embed.url and _LENGTH not in self.recorded:
+            self.record({_LENGTH: embedder.dimensions})
+        check_dimensions(self.recorded, embedder, settings, where)
 
     def record(self, values: Mapping[str, Any]) -> None:
         """Record something of the index. None takes it out."""
@@ -117,7 +128,7 @@ class Database:
             store.add(list(part))
 
     def write_papers(self, papers: Sequence[Paper], vectors: Sequence[Vectors]) -> None:
-        """:param vectors: where each paper stands, shape (384,)."""
+        """:param vectors: where each paper stands, shape (dimensions,)."""
         self._papers.upsert(
             ids=[paper.paper_id for paper in papers],
             documents=[paper.abstract for paper in papers],
@@ -161,10 +172,15 @@ def parts(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
 
 def made_with(settings: Settings) -> dict[str, Any]:
     """What an index depends on beside its papers."""
+    own = CATALOGUE[EMBEDDER].sha256
     return {
         "schema": _SCHEMA,
-        "embedding_model": EMBEDDER,
-        "embedding_sha256": CATALOGUE[EMBEDDER].sha256,
+        # Of a server's weights only the name is known; tokens are those of the embedder here.
+        **(
+            {"embedding_model": f"{settings.embed.model} of a server", "token_model_sha256": own}
+            if settings.embed.url
+            else {"embedding_model": EMBEDDER, "embedding_sha256": own}
+        ),
         "chunk_characters": settings.chunking.characters,
     }
 
@@ -180,6 +196,19 @@ def check(recorded: Mapping[str, Any], settings: Settings, where: str) -> None:
             raise IndexMismatch(
                 f"The index {where} was made with {name} {then}, and {now} is set: type {rebuild}, or set it back."
             )
+
+
+def check_dimensions(recorded: Mapping[str, Any], embedder: Embedder, settings: Settings, where: str) -> None:
+    """:raises IndexMismatch: if the vectors of the index ``where`` are of another length than the embedder's."""
+    if embedder.dimensions != _length(recorded):
+        raise IndexMismatch(
+            f"The index {where} was made with vectors of {_length(recorded)} numbers, and the embedding model that is "
+            f"set gives such of {embedder.dimensions}: type {typed(settings, 'ingest --rebuild')}, or set it back."
+        )
+
+
+def _length(recorded: Mapping[str, Any]) -> int:
+    return int(recorded.get(_LENGTH, DIMENSIONS))
 
 
 def index_hash(recorded: Mapping[str, Any], digests: Mapping[str, str]) -> str:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from rag.errors import IndexMissing, IndexUnfinished, RagError, StorageError
+from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, RagError, StorageError
 from rag.progress import Progress
 from rag.settings import COLLECTION, Settings
 from rag.store import Draft, no_collection, typed
@@ -157,6 +157,8 @@ class FolderStore:
             if self._folder.exists():
                 os.replace(self._folder, self._was)
             os.replace(self._making, self._folder)
+        except ModelUnavailable:
+            raise  # a server's embedder has gone; when it is back, the same ingest goes on there
         except Exception:
             self.settle()  # makes room; one that is killed or interrupted goes on there
             raise

@@ -166,6 +166,8 @@ class ServerStore:
     @contextmanager
     def changing(self, scope: Sequence[str], rebuild: bool) -> Iterator[Draft]:
         """As :meth:`rag.store.Store.changing`: in place, so that one that is stopped leaves what it has done."""
+        if rebuild and self._is_of_another_embedder:
+            self.remove()  # a collection takes vectors of one length
         with (
             closing(database_of(self._settings)) as database,
             closing(DerivedTokens(self._folder, self._rebuild)) as tokens,
@@ -174,6 +176,15 @@ class ServerStore:
             database.record({"reading": "\n".join(scope)} | again)
             yield Draft(database, tokens, self._folder)
             database.record({"reading": None, "rebuilding": None})
+
+    @property
+    def _is_of_another_embedder(self) -> bool:
+        database = self.existing()
+        if database is None:
+            return False
+        with closing(database):
+            name = "embedding_model"
+            return bool(database.recorded.get(name) != made_with(self._settings)[name])
 
     def settle(self) -> None:
         """As :meth:`rag.store.Store.settle`: nothing was left."""

@@ -245,8 +245,11 @@ def _choices(settings: Settings) -> list[Any]:
     """What can be set on the page: model, mode, number of papers, author, since, until."""
     store = ModelStore.of(settings)
     # A visitor can't make the server fetch gigabytes, and need not know where a model lies.
-    others = [(name, name) for name in generators() if store.has(name) and name != settings.model.lower()]
-    models = [(Places.of(settings).hidden(settings.model), _AS_SET), *others]
+    if settings.llm.url:  # a model of this machine would have to be loaded beside it
+        models = [(settings.llm.model or "the server's", _AS_SET)]
+    else:
+        others = [(name, name) for name in generators() if store.has(name) and name != settings.model.lower()]
+        models = [(Places.of(settings).hidden(settings.model), _AS_SET), *others]
     with gr.Row():
         author = gr.Textbox(label="Author", placeholder="any", min_width=140)
         since = gr.Textbox(label="Published since", placeholder="2023 or 2023-05", min_width=140)

@@ -1,4 +1,4 @@
-"""The folders of this machine, which visitors of the page need not know."""
+"""The folders of this machine, and the servers it asks, which visitors of the page need not know."""
 
 from __future__ import annotations
 
@@ -23,8 +23,12 @@ class Places:
     Errors and sources name whole paths, as the command line needs them; of a path here, only the last name stays.
     """
 
-    def __init__(self, folders: Iterable[Path]):
-        """:param folders: what may have spaces in its name; all else is known by how it begins."""
+    def __init__(self, folders: Iterable[Path], servers: Iterable[str] = ()):
+        """:param folders: what may have spaces in its name; all else is known by how it begins.
+
+        :param servers: addresses of others that this machine asks.
+        """
+        self._servers = tuple(servers)
         known = {form for folder in folders for form in _forms(folder)}
         top = [str(path) for path in Path("/").resolve().iterdir()] if Path("/").is_dir() else []
         names = "|".join(re.escape(name) for name in sorted({*known, *top}, key=len, reverse=True))
@@ -39,7 +43,7 @@ class Places:
         found += [Path(name).expanduser() for name in (settings.model, settings.grounding.checker) if name]
         found += [settings.index_dir, settings.index_dir.parent, settings.models_dir, settings.models_dir.parent]
         found += [Path.home(), Path.cwd(), Path(tempfile.gettempdir()), Path(sys.prefix), Path(sys.base_prefix)]
-        return cls(found)
+        return cls(found, [url for url in (settings.llm.url, settings.embed.url) if url])
 
     def hidden(self, told: Any) -> Any:
         """The same text, or the same with its texts told so, where it is made of lists and dictionaries."""
@@ -52,6 +56,8 @@ class Places:
         return told
 
     def _in_text(self, told: str) -> str:
+        for server in self._servers:
+            told = told.replace(server, "…")
         return self._pattern.sub(_last, told)
 
     def _in_html(self, told: str) -> str:
