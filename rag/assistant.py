@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from rag.embedding import DIMENSIONS, Embedder, Vectors
 from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, StorageError, TimedOut, UsageError
 from rag.events import Drafting, Notice, Working
 from rag.evidence import Evidence
-from rag.filters import Filters
+from rag.filters import Filters, left_out
 from rag.index import IngestReport, PaperIndex, ingest
 from rag.llm import LanguageModel
 from rag.loading import LoadedModels
@@ -174,21 +174,32 @@ class Assistant:
             scope += _scope(path, label)
         return self._bring_in_line(papers, scope, rebuild)
 
-    def remove(self, pages: Sequence[str]) -> IngestReport:
+    def remove(self, pages: Sequence[str] = (), papers: Collection[str] = ()) -> IngestReport:
         """Drop from the index what was read from these pages, by the names that their papers carry as sources.
 
-        A paper that stands on another page too stays. :raises RagError: as :meth:`ingest`.
+        A paper that stands on another page too stays. What is dropped comes back when its page is read again.
+
+        :param papers: ids of papers that are dropped wherever they stand.
+        :raises RagError: as :meth:`ingest`.
         """
-        return self._bring_in_line([], pages)
+        return self._bring_in_line([], pages, dropped=papers)
 
     @log.request()
     @log.stage("ingest")
-    def _bring_in_line(self, papers: Sequence[Paper], scope: Sequence[str], rebuild: bool = False) -> IngestReport:
+    def _bring_in_line(
+        self, papers: Sequence[Paper], scope: Sequence[str], rebuild: bool = False, dropped: Collection[str] = ()
+    ) -> IngestReport:
         if self.embedder is None:
             raise ModelUnavailable(self._embedder_failure)
         self.close()
         return ingest(
-            self.settings, papers, embedder=self.embedder, scope=scope, rebuild=rebuild, progress=self._progress
+            self.settings,
+            papers,
+            embedder=self.embedder,
+            scope=scope,
+            dropped=dropped,
+            rebuild=rebuild,
+            progress=self._progress,
         )
 
     def close(self) -> None:
@@ -203,10 +214,7 @@ class Assistant:
         if not filters:
             return None, None
         papers, undated = filters.select(self.papers)
-        if not undated:
-            return papers, None
-        left_out = "1 paper without a date was" if undated == 1 else f"{undated} papers without a date were"
-        return papers, f"{left_out} left out."
+        return papers, left_out(undated)
 
     def told(self, filters: Filters = NO_FILTERS) -> list[str]:
         """What the user should know before an answer: the notices, and how many undated papers a filter leaves out."""

@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -15,7 +14,20 @@ import typer
 
 import rag
 from rag.cli_eval import app as eval_app
-from rag.cli_shared import examples, load_settings, opened, terminal
+from rag.cli_papers import app as papers_app
+from rag.cli_shared import (
+    Author,
+    PaperOption,
+    Since,
+    Until,
+    changed,
+    examples,
+    filters_of,
+    load_settings,
+    opened,
+    terminal,
+    until_stopped,
+)
 from rag.errors import ModelUnavailable, RagError, UsageError
 from rag.terminal import ClosedPipe
 
@@ -40,6 +52,7 @@ app = typer.Typer(
 models_app = typer.Typer(help="List, fetch and remove models.", invoke_without_command=True)
 app.add_typer(models_app, name="models")
 app.add_typer(eval_app, name="eval")
+app.add_typer(papers_app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Model = Annotated[Optional[str], typer.Option("--model", "-m", help="Catalogue name, hub id or local folder.")]
@@ -50,15 +63,6 @@ Input = Annotated[
 Output = Annotated[
     Optional[Path], typer.Option("--output", "-o", help="Where results go, a line each; started again, it goes on.")
 ]
-PaperOption = Annotated[
-    Optional[list[str]],
-    typer.Option("--paper", "-p", help="Only this paper (id, start of an id, or title); may be repeated."),
-]
-Author = Annotated[Optional[str], typer.Option("--author", "-a", help="Only papers by this author.")]
-Since = Annotated[
-    Optional[str], typer.Option("--since", help="Only papers since this date: 2023, 2023-05 or 2023-05-17.")
-]
-Until = Annotated[Optional[str], typer.Option("--until", help="Only papers until this date, that date included.")]
 
 
 def _version(wanted: bool) -> None:
@@ -102,7 +106,7 @@ def ask(
 ) -> int:
     """Answer a question; exit status 3 if the papers don't say."""
     settings = load_settings(model=model, mode=_mode(mode))
-    filters = _filters(paper, author, since, until)
+    filters = filters_of(paper, author, since, until)
     if not _is_batch(question, input_, output):
         return _ask_one(settings, _given(question), filters, json_, continue_)
     if continue_:
@@ -180,7 +184,7 @@ def check(
     model: Model = None,
 ) -> int:
     """Check a claim against an abstract, or against them all; exit status 3 if it is not supported."""
-    filters = _filters(paper, author, since, until)
+    filters = filters_of(paper, author, since, until)
     with opened(load_settings(model=model)) as assistant:
         if _is_batch(claim, input_, output, "claim"):
             return _batch(assistant, input_, output, _check_line(assistant), "claims", filters, "claim")
@@ -205,7 +209,7 @@ def search(
     until: Until = None,
 ) -> int:
     """Find passages, without an answer; shows why each was found."""
-    filters = _filters(paper, author, since, until)
+    filters = filters_of(paper, author, since, until)
     with opened(load_settings()) as assistant:
         if _is_batch(question, input_, output):
             return _batch(assistant, input_, output, _search_line(assistant, count), "passages", filters)
@@ -233,7 +237,7 @@ def papers(
 ) -> int:
     """List the indexed papers, or show one with its abstract."""
     with opened(load_settings()) as assistant:
-        among, left_out = assistant.select(_filters([paper] if paper else None, author, since, until))
+        among, left_out = assistant.select(filters_of([paper] if paper else None, author, since, until))
         chosen = assistant.papers if among is None else among
         terminal.done()
         for note in [*assistant.notices, *([left_out] if left_out else [])]:
@@ -247,7 +251,9 @@ def papers(
         return 0 if chosen else REFUSED
 
 
-@app.command(epilog=examples("rag ingest", "rag ingest ~/pages", "rag ingest --rebuild"))
+@app.command(
+    epilog=examples("rag ingest", "rag ingest ~/pages", "rag ingest --rebuild", "rag ingest --watch ~/pages"),
+)
 def ingest(
     paths: Annotated[
         Optional[list[Path]], typer.Argument(help="Pages or folders of pages; without any, the five that ship.")
@@ -255,15 +261,23 @@ def ingest(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Cut and embed everything anew, as after a change of settings.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: read them again whenever a file has changed, until Ctrl-C.")
+    ] = False,
 ) -> int:
     """Read pages into the index: adds what is new, replaces what changed, drops what is gone."""
     with opened(load_settings()) as assistant:
-        report = assistant.ingest(paths or [], rebuild=rebuild)
-        terminal.done()
-        terminal.out(
-            f"{report.total} papers: {report.added} added, {report.replaced} replaced, {report.removed} removed, "
-            f"{report.unchanged} unchanged."
-        )
+
+        def read(anew: bool) -> None:
+            report = assistant.ingest(paths or [], rebuild=anew)
+            terminal.done()
+            terminal.out(changed(report))
+
+        if watch:
+            from rag.cli_watch import keep_reading
+
+            return keep_reading(assistant.settings, paths or [], read, rebuild=rebuild)
+        read(rebuild)
         return 0
 
 
@@ -389,7 +403,7 @@ def serve(model: Model = None) -> int:
                 if settings.mode == "generated":
                     raise
                 terminal.note(str(error))
-        with open_door(Desk(assistant)), _until_stopped():
+        with open_door(Desk(assistant)), until_stopped():
             terminal.note("Ready: `rag ask` is answered from here. Ctrl-C stops it.")
             threading.Event().wait()
         terminal.done()
@@ -397,27 +411,7 @@ def serve(model: Model = None) -> int:
         os._exit(0)
 
 
-@contextmanager
-def _until_stopped() -> Iterator[None]:
-    """What runs until Ctrl-C or SIGTERM, either of which is how it should end."""
-    import signal
-
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
 # What the commands share ---------------------------------------------------------------------------
-
-
-def _filters(paper: list[str] | None, author: str | None, since: str | None, until: str | None) -> Filters:
-    from rag.filters import Filters
-
-    return Filters(tuple(paper or ()), author, since, until)
 
 
 def _mode(mode: str | None) -> Mode | None:

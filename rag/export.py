@@ -37,6 +37,8 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 # BibTeX counts every brace, escaped or not, and tools may write a value again in double quotes.
 _FOR_BIBTEX = {ord("{"): r"\ensuremath{\lbrace}", ord("}"): r"\ensuremath{\rbrace}", ord('"'): '{"}'}
 
+_JOINED = re.compile(r"-(?=-)|`(?=`)|'(?=')|[!?](?=`)")
+
 
 def as_text(answer: Answer) -> str:
     """An answer as plain text: what was said, then each cited paper with its quotes. A refusal: the nearest papers."""
@@ -68,8 +70,11 @@ def as_markdown(exchanges: Sequence[tuple[str, Answer | str]]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def as_bibtex(papers: Sequence[Paper]) -> str:
-    """The papers as BibTeX entries in ASCII, but for scripts that LaTeX has no commands for."""
+def as_bibtex(papers: Sequence[Paper], *, abstracts: bool = False) -> str:
+    """The papers as BibTeX entries in ASCII, but for scripts that LaTeX has no commands for.
+
+    :param abstracts: whether each abstract comes too, so that what LaTeX shows are its very signs.
+    """
     from bibtexparser.entrypoint import write_string
     from bibtexparser.library import Library
     from bibtexparser.model import Entry
@@ -77,7 +82,7 @@ def as_bibtex(papers: Sequence[Paper]) -> str:
     entries: dict[str, Entry] = {}
     for paper in papers:
         key = next(key for key in map(_key(paper).__add__, _suffixes()) if key not in entries)
-        entries[key] = Entry("misc", key, _fields(paper))
+        entries[key] = Entry("misc", key, [*_fields(paper), *(_abstract(paper) if abstracts else ())])
     return write_string(Library(list(entries.values())))
 
 
@@ -208,6 +213,12 @@ def _fields(paper: Paper) -> list[Field]:
     return fields
 
 
+def _abstract(paper: Paper) -> list[Field]:
+    from bibtexparser.model import Field
+
+    return [Field("abstract", _latex(as_it_is=True).unicode_to_latex(_line(paper.abstract)))]
+
+
 def _author(name: str) -> str:
     """A name; in braces where BibTeX would take a word of it for what stands between names."""
     written = _latex().unicode_to_latex(_line(name))
@@ -229,11 +240,13 @@ def _has_capitals(word: str) -> bool:
 
 
 @cache
-def _latex() -> UnicodeToLatexEncoder:
-    from pylatexenc.latexencode import RULE_DICT, UnicodeToLatexConversionRule, UnicodeToLatexEncoder
+def _latex(as_it_is: bool = False) -> UnicodeToLatexEncoder:
+    """:param as_it_is: whether two signs that LaTeX joins into another one, as a dash, are kept apart."""
+    from pylatexenc.latexencode import RULE_DICT, RULE_REGEX, UnicodeToLatexConversionRule, UnicodeToLatexEncoder
 
+    apart = [UnicodeToLatexConversionRule(RULE_REGEX, [(_JOINED, r"\g<0>{}")])] if as_it_is else []
     return UnicodeToLatexEncoder(
-        conversion_rules=[UnicodeToLatexConversionRule(RULE_DICT, _FOR_BIBTEX), "defaults"],
+        conversion_rules=[*apart, UnicodeToLatexConversionRule(RULE_DICT, _FOR_BIBTEX), "defaults"],
         # {\'e} and not \'e: only so does BibTeX take it for one letter.
         replacement_latex_protection="braces-almost-all",
         unknown_char_warning=False,

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -269,6 +269,7 @@ def ingest(
     *,
     embedder: Embedder,
     scope: Sequence[str] | None = None,
+    dropped: Collection[str] = (),
     rebuild: bool = False,
     progress: Progress = silent,
 ) -> IngestReport:
@@ -277,6 +278,7 @@ def ingest(
     :param papers: the papers that were read.
     :param scope: the files, and folders ending in ``/``, that they were read from: papers known only
         from there and not among ``papers`` are dropped. None means that ``papers`` is everything.
+    :param dropped: ids of papers that are dropped wherever they were read, unless they are among ``papers``.
     :param rebuild: cut and embed every paper again, in a new database that replaces the old one when it is done.
     :raises IndexMissing: if the index is damaged and ``rebuild`` is false.
     :raises IndexMismatch: if the index was made otherwise than the settings say and ``rebuild`` is false.
@@ -286,7 +288,7 @@ def ingest(
     making = _making(folder)
     with _storage_errors(folder), _alone(folder):
         known, stored = _known(settings, rebuild)
-        wanted = _wanted(known, papers, scope)
+        wanted = _wanted({id_: paper for id_, paper in known.items() if id_ not in dropped}, papers, scope)
         report = _compared(wanted, {} if rebuild else stored)
         if _is_there(folder) and not rebuild and not report.changed:
             shutil.rmtree(making, ignore_errors=True)  # left by one that was stopped
