@@ -94,7 +94,7 @@ def watch(settings: Settings) -> Iterator[type[Watcher]]:
 
 
 def test_what_comes_changes_and_goes_is_told_and_what_is_bad_is_named(watch: type[Watcher], folder: Path) -> None:
-    home = folder / "home"  # its own files are in what it watches
+    home = folder / ".home"  # its own files are in what it watches
     page(folder / "a.txt", "Zorb", "Quux")
     watcher = watch(folder, RAG_DATA_DIR=str(home))
     watcher.says("2 papers: 2 added")
@@ -160,6 +160,21 @@ def test_an_index_of_other_settings_ends_it(
     assert "--rebuild" in result.err
 
 
+def test_hidden_files_and_those_of_the_caller_do_not_count(folder: Path) -> None:
+    own = folder / "own"
+    own.mkdir()
+    told = resting([folder], [own])
+    next(told)
+    page(own / "a.txt", "Zorb")
+    page(folder / ".a.txt", "Zorb")
+    (folder / ".hidden").mkdir()
+    page(folder / ".hidden" / "a.txt", "Zorb")
+    threading.Timer(3, page, (folder / "a.txt", "Zorb")).start()
+    begun = time.monotonic()
+    next(told)
+    assert time.monotonic() - begun >= 3
+
+
 def test_what_is_being_written_is_told_when_it_is_at_rest_or_never_rests(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -178,6 +193,7 @@ def test_what_is_being_written_is_told_when_it_is_at_rest_or_never_rests(
     next(told)
     assert stop.is_set()
     assert time.monotonic() - begun >= 3
+    writer.join()
     monkeypatch.setattr("rag.watching._LONGEST", 2.0)
     stop.clear()
     writer = threading.Thread(target=write)
