@@ -37,6 +37,14 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 # BibTeX counts every brace, escaped or not, and tools may write a value again in double quotes.
 _FOR_BIBTEX = {ord("{"): r"\ensuremath{\lbrace}", ord("}"): r"\ensuremath{\rbrace}", ord('"'): '{"}'}
 
+# Signs that LaTeX and those who read it take for others, or for a space.
+_NAMED = {
+    ord(sign): rf"\text{name}{{}}"
+    for sign, name in {
+        **{"{": "braceleft", "}": "braceright", "~": "asciitilde"},
+        **{"‘": "quoteleft", "’": "quoteright", "“": "quotedblleft", "”": "quotedblright"},
+    }.items()
+}
 _JOINED = re.compile(r"-(?=-)|`(?=`)|'(?=')|[!?](?=`)")
 
 
@@ -73,7 +81,7 @@ def as_markdown(exchanges: Sequence[tuple[str, Answer | str]]) -> str:
 def as_bibtex(papers: Sequence[Paper], *, abstracts: bool = False) -> str:
     """The papers as BibTeX entries in ASCII, but for scripts that LaTeX has no commands for.
 
-    :param abstracts: whether each abstract comes too, so that what LaTeX shows are its very signs.
+    :param abstracts: whether each abstract comes too, so that LaTeX shows its very signs, and the day of the date.
     """
     from bibtexparser.entrypoint import write_string
     from bibtexparser.library import Library
@@ -82,7 +90,7 @@ def as_bibtex(papers: Sequence[Paper], *, abstracts: bool = False) -> str:
     entries: dict[str, Entry] = {}
     for paper in papers:
         key = next(key for key in map(_key(paper).__add__, _suffixes()) if key not in entries)
-        entries[key] = Entry("misc", key, [*_fields(paper), *(_abstract(paper) if abstracts else ())])
+        entries[key] = Entry("misc", key, [*_fields(paper), *(_further(paper) if abstracts else ())])
     return write_string(Library(list(entries.values())))
 
 
@@ -213,10 +221,12 @@ def _fields(paper: Paper) -> list[Field]:
     return fields
 
 
-def _abstract(paper: Paper) -> list[Field]:
+def _further(paper: Paper) -> list[Field]:
+    """What is no reference, but lets the paper be indexed again as it is."""
     from bibtexparser.model import Field
 
-    return [Field("abstract", _latex(as_it_is=True).unicode_to_latex(_line(paper.abstract)))]
+    day = [Field("day", paper.date[8:])] if paper.date and len(paper.date) > len("2024-03") else []
+    return [*day, Field("abstract", _latex(as_it_is=True).unicode_to_latex(_line(paper.abstract)))]
 
 
 def _author(name: str) -> str:
@@ -241,12 +251,17 @@ def _has_capitals(word: str) -> bool:
 
 @cache
 def _latex(as_it_is: bool = False) -> UnicodeToLatexEncoder:
-    """:param as_it_is: whether two signs that LaTeX joins into another one, as a dash, are kept apart."""
+    """:param as_it_is: whether no two signs may become one, as hyphens do a dash, and each has a name of its own."""
     from pylatexenc.latexencode import RULE_DICT, RULE_REGEX, UnicodeToLatexConversionRule, UnicodeToLatexEncoder
 
-    apart = [UnicodeToLatexConversionRule(RULE_REGEX, [(_JOINED, r"\g<0>{}")])] if as_it_is else []
+    apart = UnicodeToLatexConversionRule(RULE_REGEX, [(_JOINED, r"\g<0>{}")])
+    named = UnicodeToLatexConversionRule(RULE_DICT, _NAMED)
     return UnicodeToLatexEncoder(
-        conversion_rules=[*apart, UnicodeToLatexConversionRule(RULE_DICT, _FOR_BIBTEX), "defaults"],
+        conversion_rules=[
+            *([apart, named] if as_it_is else []),
+            UnicodeToLatexConversionRule(RULE_DICT, _FOR_BIBTEX),
+            "defaults",
+        ],
         # {\'e} and not \'e: only so does BibTeX take it for one letter.
         replacement_latex_protection="braces-almost-all",
         unknown_char_warning=False,
