@@ -39,12 +39,15 @@ def read_back(name: str, text: str) -> list[dict[str, str]]:
         found = []
         for entry in library.entries:
             field = {key: str(value.value) for key, value in entry.fields_dict.items()}
-            month = f"-{months[field['month']]:02}" if "month" in field else ""
-            day = f"-{field['day']}" if "day" in field else ""
-            # pylatexenc reads its own circumflex as an accent.
-            abstract = plain(field["abstract"]).replace("ˆ", "^")
+            month = f"{months[field['month']]:02}" if "month" in field else None
+            # pylatexenc knows no name for braces, and reads its own circumflex as an accent.
+            abstract = field["abstract"].replace(r"\textbraceleft{}", r"\{").replace(r"\textbraceright{}", r"\}")
             found.append(
-                {"title": plain(field["title"]), "abstract": abstract, "date": field.get("year", "") + month + day}
+                {
+                    "title": plain(field["title"]),
+                    "abstract": plain(abstract).replace("ˆ", "^"),
+                    "date": "-".join(filter(None, [field.get("year"), month, field.get("day")])),
+                }
             )
         return found
     if name == "ris":
