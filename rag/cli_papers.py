@@ -142,10 +142,12 @@ def _pages_of(name: str, known: Sequence[Paper]) -> set[str]:
 
 def _agreed(papers: Sequence[Paper]) -> bool:
     """Whether the user wants these to go. :raises UsageError: if nobody can be asked."""
+    from rag.text import readable
+
     if not sys.stdin.isatty():
         raise UsageError(f"{len(papers)} papers would be removed: if that is right, type it again with --yes.")
     for paper in papers[:_SHOWN]:
-        terminal.note(f"{paper.paper_id[:8]}  {paper.title}")
+        terminal.note(f"{paper.paper_id[:8]}  {readable(paper.title)}")
     if len(papers) > _SHOWN:
         terminal.note(f"and {len(papers) - _SHOWN} more")
     return typer.confirm(f"Remove these {len(papers)} papers?", err=True)
