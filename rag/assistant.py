@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Generator, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -26,7 +26,7 @@ from rag.embedding import DIMENSIONS, Embedder, Vectors
 from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, StorageError, TimedOut, UsageError
 from rag.events import Drafting, Notice, Working
 from rag.evidence import Evidence
-from rag.filters import Filters, left_out
+from rag.filters import Filters, without_a_date
 from rag.index import IngestReport, PaperIndex, ingest
 from rag.llm import LanguageModel
 from rag.loading import LoadedModels
@@ -174,7 +174,7 @@ class Assistant:
             scope += _scope(path, label)
         return self._bring_in_line(papers, scope, rebuild)
 
-    def remove(self, pages: Sequence[str] = (), papers: Collection[str] = ()) -> IngestReport:
+    def remove(self, pages: Sequence[str] = (), papers: Container[str] = ()) -> IngestReport:
         """Drop from the index what was read from these pages, by the names that their papers carry as sources.
 
         A paper that stands on another page too stays. What is dropped comes back when its page is read again.
@@ -187,7 +187,7 @@ class Assistant:
     @log.request()
     @log.stage("ingest")
     def _bring_in_line(
-        self, papers: Sequence[Paper], scope: Sequence[str], rebuild: bool = False, dropped: Collection[str] = ()
+        self, papers: Sequence[Paper], scope: Sequence[str], rebuild: bool = False, dropped: Container[str] = ()
     ) -> IngestReport:
         if self.embedder is None:
             raise ModelUnavailable(self._embedder_failure)
@@ -214,7 +214,7 @@ class Assistant:
         if not filters:
             return None, None
         papers, undated = filters.select(self.papers)
-        return papers, left_out(undated)
+        return papers, without_a_date(undated)
 
     def told(self, filters: Filters = NO_FILTERS) -> list[str]:
         """What the user should know before an answer: the notices, and how many undated papers a filter leaves out."""

@@ -95,12 +95,12 @@ def export(
 ) -> int:
     """Write the indexed papers, with their abstracts, for other programs or for `rag ingest` elsewhere."""
     from rag.bibliography import FORMATS, format_of, write
-    from rag.filters import left_out
+    from rag.filters import without_a_date
 
     name = format_of(format_, output)
     chosen, undated = filters_of(paper, author, since, until).select(_indexed(load_settings()))
     if undated:
-        terminal.note(str(left_out(undated)))
+        terminal.note(str(without_a_date(undated)))
     if not chosen:
         terminal.note("No paper passes: nothing was written.")
         return NOTHING

@@ -59,7 +59,7 @@ def _is_before(date: str, other: str) -> bool:
     return date[: len(other)] < other[: len(date)]
 
 
-def left_out(undated: int) -> str | None:
+def without_a_date(undated: int) -> str | None:
     """What to say of the undated papers that a filter by date left out."""
     if not undated:
         return None

@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -269,7 +269,7 @@ def ingest(
     *,
     embedder: Embedder,
     scope: Sequence[str] | None = None,
-    dropped: Collection[str] = (),
+    dropped: Container[str] = (),
     rebuild: bool = False,
     progress: Progress = silent,
 ) -> IngestReport:
