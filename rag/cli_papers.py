@@ -99,8 +99,8 @@ def export(
 
     name = format_of(format_, output)
     chosen, undated = filters_of(paper, author, since, until).select(_indexed(load_settings()))
-    if undated:
-        terminal.note(str(without_a_date(undated)))
+    if left_out := without_a_date(undated):
+        terminal.note(left_out)
     if not chosen:
         terminal.note("No paper passes: nothing was written.")
         return NOTHING

@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
 
 import pytest
 
@@ -31,20 +30,17 @@ class Watcher:
             [*RAG, "ingest", "--watch", *places],
             env=os.environ | environment | {"COLUMNS": "500"},
             stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
         )
         self._said: queue.Queue[str] = queue.Queue()
-        self._readers = [
-            threading.Thread(target=self._listen, args=(stream,), daemon=True)
-            for stream in (self._process.stdout, self._process.stderr)
-        ]
-        for reader in self._readers:
-            reader.start()
+        self._reader = threading.Thread(target=self._listen, daemon=True)
+        self._reader.start()
 
-    def _listen(self, stream: IO[str]) -> None:
-        for line in stream:
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
             if " papers: " in line or "bad.txt" in line or line.startswith(("Error: ", "Watching ")):
                 self._said.put(line.strip())
 
@@ -63,8 +59,7 @@ class Watcher:
         """Its exit status after this signal; it must have nothing more to say."""
         self._process.send_signal(by)
         status = self._process.wait(_PATIENCE)
-        for reader in self._readers:
-            reader.join(_PATIENCE)
+        self._reader.join(_PATIENCE)
         assert self._said.empty(), self._said.get()
         return status
 
