@@ -131,7 +131,7 @@ def test_a_folder_may_go_away_and_come_back(watch: type[Watcher], folder: Path, 
     os.replace(page(tmp_path / "new.txt", "Quux", "Quix"), file)  # as editors save
     watcher.says("4 papers: 1 added")
     page(file, "Quix")
-    watcher.says("3 papers: 0 added, 0 replaced, 1 removed")
+    watcher.says("3 papers: 0 added, 1 replaced, 1 removed")
     assert watcher.ended(signal.SIGTERM) == 0
 
 
