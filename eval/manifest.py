@@ -25,7 +25,7 @@ from .records import write_whole
 
 FILE = "manifest.json"
 # These show what an answer is, but don't change it.
-_SHOWN_ONLY = {"cli.py", "cli_eval.py", "cli_shared.py", "terminal.py", "doctor.py"}
+_SHOWN_ONLY = {"cli.py", "cli_eval.py", "cli_papers.py", "cli_shared.py", "cli_watch.py", "terminal.py", "doctor.py"}
 _DECIDING = ("systems.py", "starter.py", "transformer.py", "run.py", "resume.py", "records.py")
 
 

@@ -27,7 +27,7 @@ from rag.embedding import DIMENSIONS, Embedder, Vectors
 from rag.errors import IndexMissing, IndexUnfinished, ModelUnavailable, StorageError, TimedOut, UsageError
 from rag.events import Drafting, Notice, Working
 from rag.evidence import Evidence
-from rag.filters import Filters
+from rag.filters import Filters, without_a_date
 from rag.index import PaperIndex
 from rag.ingest import IngestReport, ingest
 from rag.llm import LanguageModel
@@ -204,12 +204,15 @@ class Assistant:
             raise (left_out or LeftOut()).error()
         return self._bring_in_line(papers, scope, rebuild, left_out.cut_off if left_out else (), workers)
 
-    def remove(self, pages: Sequence[str]) -> IngestReport:
+    def remove(self, pages: Sequence[str] = (), papers: Container[str] = ()) -> IngestReport:
         """Drop from the index what was read from these pages, by the names that their papers carry as sources.
 
-        A paper that stands on another page too stays. :raises RagError: as :meth:`ingest`.
+        A paper that stands on another page too stays. What is dropped comes back when its page is read again.
+
+        :param papers: ids of papers that are dropped wherever they stand.
+        :raises RagError: as :meth:`ingest`.
         """
-        return self._bring_in_line([], pages)
+        return self._bring_in_line([], pages, dropped=papers)
 
     @log.request()
     @log.stage("ingest")
@@ -220,6 +223,7 @@ class Assistant:
         rebuild: bool = False,
         cut_off: Container[str] = (),
         workers: Workers | None = None,
+        dropped: Container[str] = (),
     ) -> IngestReport:
         if self.embedder is None:
             raise ModelUnavailable(self._embedder_failure)
@@ -230,6 +234,7 @@ class Assistant:
             embedder=self.embedder,
             scope=scope,
             cut_off=cut_off,
+            dropped=dropped,
             rebuild=rebuild,
             workers=workers,
             progress=self._progress,
@@ -247,10 +252,7 @@ class Assistant:
         if not filters:
             return None, None
         papers, undated = filters.select(self.papers)
-        if not undated:
-            return papers, None
-        left_out = "1 paper without a date was" if undated == 1 else f"{undated} papers without a date were"
-        return papers, f"{left_out} left out."
+        return papers, without_a_date(undated)
 
     def told(self, filters: Filters = NO_FILTERS) -> list[str]:
         """What the user should know of an answer: the notices, and how many undated papers a filter leaves out."""

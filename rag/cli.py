@@ -7,7 +7,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Optional
 
@@ -16,7 +15,25 @@ import typer
 import rag
 from rag.cli_collections import app as collections_app
 from rag.cli_eval import app as eval_app
-from rag.cli_shared import Llm, LlmModel, Model, before_command, examples, load_settings, of_server, opened, terminal
+from rag.cli_papers import app as papers_app
+from rag.cli_shared import (
+    Author,
+    Llm,
+    LlmModel,
+    Model,
+    PaperOption,
+    Since,
+    Until,
+    before_command,
+    changed,
+    examples,
+    filters_of,
+    load_settings,
+    of_server,
+    opened,
+    terminal,
+    until_stopped,
+)
 from rag.errors import ModelUnavailable, RagError, UsageError
 from rag.terminal import ClosedPipe
 
@@ -43,6 +60,7 @@ models_app = typer.Typer(help="List, fetch and remove models.", invoke_without_c
 app.add_typer(models_app, name="models")
 app.add_typer(eval_app, name="eval")
 app.add_typer(collections_app, name="collections")
+app.add_typer(papers_app)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Input = Annotated[
@@ -52,15 +70,6 @@ Input = Annotated[
 Output = Annotated[
     Optional[Path], typer.Option("--output", "-o", help="Where results go, a line each; started again, it goes on.")
 ]
-PaperOption = Annotated[
-    Optional[list[str]],
-    typer.Option("--paper", "-p", help="Only this paper (id, start of an id, or title); may be repeated."),
-]
-Author = Annotated[Optional[str], typer.Option("--author", "-a", help="Only papers by this author.")]
-Since = Annotated[
-    Optional[str], typer.Option("--since", help="Only papers since this date: 2023, 2023-05 or 2023-05-17.")
-]
-Until = Annotated[Optional[str], typer.Option("--until", help="Only papers until this date, that date included.")]
 
 
 def _version(wanted: bool) -> None:
@@ -128,7 +137,7 @@ def ask(
 ) -> int:
     """Answer a question; exit status 3 if the papers don't say."""
     settings = load_settings(model=model, llm=llm, llm_model=llm_model, mode=_mode(mode))
-    filters = _filters(paper, author, since, until)
+    filters = filters_of(paper, author, since, until)
     if not _is_batch(question, input_, output):
         return _ask_one(settings, _given(question), filters, json_, continue_)
     if continue_:
@@ -208,7 +217,7 @@ def check(
     llm_model: LlmModel = None,
 ) -> int:
     """Check a claim against an abstract, or against them all; exit status 3 if it is not supported."""
-    filters = _filters(paper, author, since, until)
+    filters = filters_of(paper, author, since, until)
     with opened(load_settings(model=model, llm=llm, llm_model=llm_model)) as assistant:
         if _is_batch(claim, input_, output, "claim"):
             return _batch(assistant, input_, output, _check_line(assistant), "claims", filters, "claim")
@@ -233,7 +242,7 @@ def search(
     until: Until = None,
 ) -> int:
     """Find passages, without an answer; shows why each was found."""
-    filters = _filters(paper, author, since, until)
+    filters = filters_of(paper, author, since, until)
     with opened(load_settings()) as assistant:
         if _is_batch(question, input_, output):
             return _batch(assistant, input_, output, _search_line(assistant, count), "passages", filters)
@@ -261,7 +270,7 @@ def papers(
 ) -> int:
     """List the indexed papers, or show one with its abstract."""
     with opened(load_settings()) as assistant:
-        among, left_out = assistant.select(_filters([paper] if paper else None, author, since, until))
+        among, left_out = assistant.select(filters_of([paper] if paper else None, author, since, until))
         chosen = assistant.papers if among is None else among
         terminal.done()
         for note in [*assistant.notices, *([left_out] if left_out else [])]:
@@ -279,10 +288,10 @@ def papers(
     epilog=examples(
         "rag ingest",
         "rag ingest ~/library.bib ~/pages",
-        "rag ingest arxiv.json",
+        "rag ingest --watch ~/pages",
         "rag ingest --rebuild",
-        "rag --store http://127.0.0.1:8000 ingest --workers 4",
-    )
+        "rag --store http://127.0.0.1:8000 ingest --workers 4 arxiv.json",
+    ),
 )
 def ingest(
     paths: Annotated[
@@ -298,6 +307,9 @@ def ingest(
         Optional[str],
         typer.Option("--scheduler", metavar="ADDRESS", help="A Dask cluster does it, as tcp://host:8786."),
     ] = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: read them again whenever a file has changed, until Ctrl-C.")
+    ] = False,
 ) -> int:
     """Read papers into the index: adds what is new, replaces what changed, drops what is gone.
 
@@ -307,16 +319,23 @@ def ingest(
     """
     from rag.readers.left_out import LeftOut
 
-    left_out = LeftOut()
     with opened(load_settings()) as assistant:
-        report = assistant.ingest(paths or [], rebuild=rebuild, left_out=left_out, workers=_workers(workers, scheduler))
-        terminal.done()
-        for line in left_out.told():
-            terminal.note(line)
-        terminal.out(
-            f"{report.total} papers: {report.added} added, {report.replaced} replaced, {report.removed} removed, "
-            f"{report.unchanged} unchanged."
-        )
+
+        def read(anew: bool) -> None:
+            left_out = LeftOut()
+            report = assistant.ingest(
+                paths or [], rebuild=anew, left_out=left_out, workers=_workers(workers, scheduler)
+            )
+            terminal.done()
+            for line in left_out.told():
+                terminal.note(line)
+            terminal.out(changed(report))
+
+        if watch:
+            from rag.cli_watch import keep_reading
+
+            return keep_reading(assistant.settings, paths or [], read, rebuild=rebuild)
+        read(rebuild)
         return 0
 
 
@@ -445,26 +464,12 @@ def serve(model: Model = None, llm: Llm = None, llm_model: LlmModel = None) -> i
                 if settings.mode == "generated":
                     raise
                 terminal.note(str(error))
-        with open_door(Desk(assistant)), _until_stopped():
+        with open_door(Desk(assistant)), until_stopped():
             terminal.note("Ready: `rag ask` is answered from here. Ctrl-C stops it.")
             threading.Event().wait()
         terminal.done()
         # A question may be under way in torch, which aborts with a message if Python is taken down around it.
         os._exit(0)
-
-
-@contextmanager
-def _until_stopped() -> Iterator[None]:
-    """What runs until Ctrl-C or SIGTERM, either of which is how it should end."""
-    import signal
-
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    except KeyboardInterrupt:
-        pass
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 # What the commands share ---------------------------------------------------------------------------
@@ -476,12 +481,6 @@ def _workers(processes: int | None, scheduler: str | None) -> Workers | None:
     from rag.spread import Workers
 
     return Workers(processes, scheduler)
-
-
-def _filters(paper: list[str] | None, author: str | None, since: str | None, until: str | None) -> Filters:
-    from rag.filters import Filters
-
-    return Filters(tuple(paper or ()), author, since, until)
 
 
 def _mode(mode: str | None) -> Mode | None:

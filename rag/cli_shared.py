@@ -14,7 +14,19 @@ from rag.terminal import Terminal
 
 if TYPE_CHECKING:
     from rag.assistant import Assistant
+    from rag.filters import Filters
+    from rag.ingest import IngestReport
     from rag.settings import Settings
+
+PaperOption = Annotated[
+    Optional[list[str]],
+    typer.Option("--paper", "-p", help="Only this paper (id, start of an id, or title); may be repeated."),
+]
+Author = Annotated[Optional[str], typer.Option("--author", "-a", help="Only papers by this author.")]
+Since = Annotated[
+    Optional[str], typer.Option("--since", help="Only papers since this date: 2023, 2023-05 or 2023-05-17.")
+]
+Until = Annotated[Optional[str], typer.Option("--until", help="Only papers until this date, that date included.")]
 
 terminal = Terminal()
 before_command: ContextVar[dict[str, Any]] = ContextVar("before_command", default={})  # noqa: B039
@@ -70,6 +82,35 @@ def opened(settings: Settings) -> Iterator[Assistant]:
     finally:
         assistant.close()
         terminal.done()
+
+
+@contextmanager
+def until_stopped() -> Iterator[None]:
+    """What runs until Ctrl-C or SIGTERM, either of which is how it should end."""
+    import signal
+
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def changed(report: IngestReport) -> str:
+    """What became of the index, in one line."""
+    return (
+        f"{report.total} papers: {report.added} added, {report.replaced} replaced, {report.removed} removed, "
+        f"{report.unchanged} unchanged."
+    )
+
+
+def filters_of(paper: list[str] | None, author: str | None, since: str | None, until: str | None) -> Filters:
+    """What the options of this name let through. :raises UsageError: for a date that is none."""
+    from rag.filters import Filters
+
+    return Filters(tuple(paper or ()), author, since, until)
 
 
 def examples(*commands: str) -> str:

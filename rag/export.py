@@ -37,6 +37,16 @@ _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct",
 # BibTeX counts every brace, escaped or not, and tools may write a value again in double quotes.
 _FOR_BIBTEX = {ord("{"): r"\ensuremath{\lbrace}", ord("}"): r"\ensuremath{\rbrace}", ord('"'): '{"}'}
 
+# Signs that LaTeX and those who read it take for others, or for a space.
+_NAMED = {
+    ord(sign): rf"\text{name}{{}}"
+    for sign, name in {
+        **{"{": "braceleft", "}": "braceright", "~": "asciitilde"},
+        **{"‘": "quoteleft", "’": "quoteright", "“": "quotedblleft", "”": "quotedblright"},
+    }.items()
+}
+_JOINED = re.compile(r"-(?=-)|`(?=`)|'(?=')|[!?](?=`)")
+
 
 def as_text(answer: Answer) -> str:
     """An answer as plain text: what was said, then each cited paper with its quotes. A refusal: the nearest papers."""
@@ -68,8 +78,11 @@ def as_markdown(exchanges: Sequence[tuple[str, Answer | str]]) -> str:
     return "\n\n".join(blocks) + "\n"
 
 
-def as_bibtex(papers: Sequence[Paper]) -> str:
-    """The papers as BibTeX entries in ASCII, but for scripts that LaTeX has no commands for."""
+def as_bibtex(papers: Sequence[Paper], *, abstracts: bool = False) -> str:
+    """The papers as BibTeX entries in ASCII, but for scripts that LaTeX has no commands for.
+
+    :param abstracts: whether each abstract comes too, so that LaTeX shows its very signs, and the day of the date.
+    """
     from bibtexparser.entrypoint import write_string
     from bibtexparser.library import Library
     from bibtexparser.model import Entry
@@ -77,7 +90,7 @@ def as_bibtex(papers: Sequence[Paper]) -> str:
     entries: dict[str, Entry] = {}
     for paper in papers:
         key = next(key for key in map(_key(paper).__add__, _suffixes()) if key not in entries)
-        entries[key] = Entry("misc", key, _fields(paper))
+        entries[key] = Entry("misc", key, [*_fields(paper), *(_further(paper) if abstracts else ())])
     return write_string(Library(list(entries.values())))
 
 
@@ -210,6 +223,14 @@ def _fields(paper: Paper) -> list[Field]:
     return fields
 
 
+def _further(paper: Paper) -> list[Field]:
+    """What is no reference, but lets the paper be indexed again as it is."""
+    from bibtexparser.model import Field
+
+    day = [Field("day", paper.date[8:])] if paper.date and len(paper.date) > len("2024-03") else []
+    return [*day, Field("abstract", _latex(as_it_is=True).unicode_to_latex(_line(paper.abstract)))]
+
+
 def _author(name: str) -> str:
     """A name; in braces where BibTeX would take a word of it for what stands between names."""
     written = _latex().unicode_to_latex(_line(name))
@@ -231,11 +252,18 @@ def _has_capitals(word: str) -> bool:
 
 
 @cache
-def _latex() -> UnicodeToLatexEncoder:
-    from pylatexenc.latexencode import RULE_DICT, UnicodeToLatexConversionRule, UnicodeToLatexEncoder
+def _latex(as_it_is: bool = False) -> UnicodeToLatexEncoder:
+    """:param as_it_is: whether no two signs may become one, as hyphens do a dash, and each has a name of its own."""
+    from pylatexenc.latexencode import RULE_DICT, RULE_REGEX, UnicodeToLatexConversionRule, UnicodeToLatexEncoder
 
+    apart = UnicodeToLatexConversionRule(RULE_REGEX, [(_JOINED, r"\g<0>{}")])
+    named = UnicodeToLatexConversionRule(RULE_DICT, _NAMED)
     return UnicodeToLatexEncoder(
-        conversion_rules=[UnicodeToLatexConversionRule(RULE_DICT, _FOR_BIBTEX), "defaults"],
+        conversion_rules=[
+            *([apart, named] if as_it_is else []),
+            UnicodeToLatexConversionRule(RULE_DICT, _FOR_BIBTEX),
+            "defaults",
+        ],
         # {\'e} and not \'e: only so does BibTeX take it for one letter.
         replacement_latex_protection="braces-almost-all",
         unknown_char_warning=False,

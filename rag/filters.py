@@ -59,6 +59,13 @@ def _is_before(date: str, other: str) -> bool:
     return date[: len(other)] < other[: len(date)]
 
 
+def without_a_date(undated: int) -> str | None:
+    """What to say of the undated papers that a filter by date left out."""
+    if not undated:
+        return None
+    return f"{'1 paper without a date was' if undated == 1 else f'{undated} papers without a date were'} left out."
+
+
 def find_paper(papers: Sequence[Paper], key: str) -> Paper:
     """The paper with this id, start of an id (four digits or more), or title.
 

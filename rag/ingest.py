@@ -44,6 +44,7 @@ def ingest(
     embedder: Embedder,
     scope: Sequence[str] | None = None,
     cut_off: Container[str] = (),
+    dropped: Container[str] = (),
     rebuild: bool = False,
     workers: Workers | None = None,
     progress: Progress = silent,
@@ -54,6 +55,7 @@ def ingest(
     :param scope: the files, and folders ending in ``/``, that they were read from: papers known only
         from there and not among ``papers`` are dropped. None means that ``papers`` is everything.
     :param cut_off: files in the scope that could not be read to their ends: no paper known from there is dropped.
+    :param dropped: ids of papers that are dropped wherever they were read, unless they are among ``papers``.
     :param rebuild: cut and embed every paper again.
     :param workers: who embeds and writes in this process's place; only a server takes what several write.
     :raises UsageError: if there are workers and no server.
@@ -68,7 +70,8 @@ def ingest(
     with store.alone(progress) as still:
         known = _known(store, settings, rebuild)
         rebuild = rebuild or known.is_rebuilding
-        wanted = _wanted(known.papers, papers, scope, cut_off)
+        staying = {id_: paper for id_, paper in known.papers.items() if id_ not in dropped}
+        wanted = _wanted(staying, papers, scope, cut_off)
         report = _compared(wanted, {} if rebuild else known.digests)
         if known.is_whole and not rebuild and not report.changed:
             store.settle()  # left by one that was stopped

@@ -12,7 +12,9 @@ ROOT = Path(__file__).parent.parent
 MODULES = {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text()) for path in sorted(ROOT.glob("rag/**/*.py"))}
 # Telemetry and oneDNN are told what to do through the environment.
 READ_THE_ENVIRONMENT = {"rag/settings.py", "rag/__init__.py", "rag/processor.py"}
-COMMAND_LINE = {"rag/cli.py", "rag/cli_shared.py", "rag/cli_collections.py", "rag/cli_eval.py"}
+COMMAND_LINE = {
+    f"rag/{name}.py" for name in ("cli", "cli_collections", "cli_eval", "cli_papers", "cli_shared", "cli_watch")
+}
 ENTRIES = COMMAND_LINE | {"rag/desk.py"}
 
 

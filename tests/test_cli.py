@@ -193,7 +193,7 @@ def test_doctor_says_what_is_there_and_what_to_type(run: Run, monkeypatch: pytes
 
 def test_version_and_help_show_real_examples(run: Run) -> None:
     assert run("--version").out == f"rag, version {rag.__version__}\n"
-    for command in ("ask", "search", "papers", "ingest", "models", "chat"):
+    for command in ("ask", "search", "papers", "ingest", "remove", "export", "models", "chat"):
         result = run(command, "--help")
         assert result.status == 0
         assert f"rag {command}" in result.out.split("Examples")[1]
