@@ -14,7 +14,6 @@ from rag.papers import Paper, Record, Source, papers_from
 from rag.settings import Chunking, Settings
 from tests.chromas import beside, on_server
 
-
 REBUILD = r"type `rag( --store \S+ --collection \S+)? ingest --rebuild`"
 
 
