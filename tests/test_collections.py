@@ -25,8 +25,8 @@ def before(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.M
     """What is typed before each command. Nothing is there."""
     monkeypatch.setenv("RAG_DATA_DIR", str(tmp_path / "data"))
     for name in ("one", "two", "three"):
-        write_page(tmp_path / f"{name}.txt", [f"{name.title()}{i}" for i in range(3)])
-    monkeypatch.setenv("RAG_CORPUS", str(tmp_path / "three.txt"))
+        write_page(tmp_path / "pages" / f"{name}.txt", [f"{name.title()}{i}" for i in range(3)])
+    monkeypatch.setenv("RAG_CORPUS", str(tmp_path / "pages" / "three.txt"))
     return [] if request.param == "folder" else ["--store", request.getfixturevalue("own_chroma")]
 
 
@@ -39,7 +39,7 @@ def listed(run: Run, before: list[str]) -> dict[str, int]:
 def test_each_has_papers_of_its_own(run: Run, before: list[str], tmp_path: Path) -> None:
     assert listed(run, before) == {}
     for name in ("one", "two"):
-        assert run(*before, "--collection", name, "ingest", str(tmp_path / f"{name}.txt")).status == 0
+        assert run(*before, "--collection", name, "ingest", str(tmp_path / "pages" / f"{name}.txt")).status == 0
     assert run(*before, "ingest").status == 0
     assert listed(run, before) == {"one": 3, "papers": 3, "two": 3}
     shown = run(*before, "collections").out
@@ -48,14 +48,14 @@ def test_each_has_papers_of_its_own(run: Run, before: list[str], tmp_path: Path)
         answer = run(*before, "--collection", name, "ask", f"What does {name.title()}1 sort?")
         assert about(f"{name.title()}1").split(".")[0] in answer.out
         assert len(run(*before, "--collection", name, "papers").out.splitlines()) == 3
-    (tmp_path / "one.txt").unlink()
-    assert run(*before, "--collection", "two", "ingest", str(tmp_path)).status == 0
+    (tmp_path / "pages" / "one.txt").unlink()
+    assert run(*before, "--collection", "two", "ingest", str(tmp_path / "pages")).status == 0
     assert listed(run, before) == {"one": 3, "papers": 3, "two": 6}
 
 
 def test_one_is_removed_and_the_others_stay(run: Run, before: list[str], tmp_path: Path) -> None:
     for name in ("one", "two"):
-        run(*before, "--collection", name, "ingest", str(tmp_path / f"{name}.txt"))
+        run(*before, "--collection", name, "ingest", str(tmp_path / "pages" / f"{name}.txt"))
     run(*before, "ingest")
     unasked = run(*before, "collections", "remove", "one")
     assert (unasked.status, is_one_error(unasked)) == (2, True)
@@ -72,7 +72,9 @@ def test_one_is_removed_and_the_others_stay(run: Run, before: list[str], tmp_pat
     assert listed(run, before) == {"two": 3}
     again = run(*before, "collections", "remove", "papers", "--yes")
     assert (again.status, is_one_error(again)) == (2, True)
-    assert run(*before, "--collection", "one", "ingest", str(tmp_path / "two.txt")).out.startswith("3 papers: 3 added")
+    assert run(*before, "--collection", "one", "ingest", str(tmp_path / "pages" / "two.txt")).out.startswith(
+        "3 papers: 3 added"
+    )
 
 
 @pytest.mark.parametrize("name", ["Mine", "a/b", "..", "", "a b", "x" * 41, "-x", "é", "a.b"])

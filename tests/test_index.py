@@ -14,6 +14,8 @@ from rag.papers import Paper, Record, Source, papers_from
 from rag.settings import Chunking, Settings
 from tests.chromas import beside, on_server
 
+REBUILD = r"type `rag( --store \S+ --collection \S+)? ingest --rebuild`"
+
 
 def paper(name: str, file: str = "pages/a.txt", text: str = "") -> Paper:
     abstract = f"{name} is a system. It does what {name} does, and does it well. {text}".strip()
@@ -105,9 +107,9 @@ def test_other_chunking_is_refused_until_the_index_is_rebuilt(here: Settings, em
     ingest(here, [long], embedder=embedder)
     _, papers, passages = contents(here)
     changed = here.model_copy(update={"chunking": Chunking(characters=200)})
-    with pytest.raises(IndexMismatch, match="rag ingest --rebuild"):
+    with pytest.raises(IndexMismatch, match=REBUILD):
         PaperIndex.open(changed)
-    with pytest.raises(IndexMismatch, match="rag ingest --rebuild"):
+    with pytest.raises(IndexMismatch, match=REBUILD):
         ingest(changed, [long], embedder=embedder)
     assert contents(here)[2] == passages
     ingest(changed, [], embedder=embedder, scope=[], rebuild=True)  # from what the index itself holds
@@ -122,7 +124,7 @@ def test_an_index_of_another_version_names_the_command(
     with monkeypatch.context() as patch:
         patch.setattr("rag.store.database._SCHEMA", 1)
         ingest(here, [paper("Foo")], embedder=embedder)
-    with pytest.raises(IndexMismatch, match="another version of PaperTrail: type `rag ingest --rebuild`"):
+    with pytest.raises(IndexMismatch, match=f"another version of PaperTrail: {REBUILD}"):
         PaperIndex.open(here)
     assert ingest(here, [paper("Foo")], embedder=embedder, rebuild=True).total == 1
     PaperIndex.open(here).close()
