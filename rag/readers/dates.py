@@ -41,7 +41,7 @@ def iso_date(text: str) -> str | None:
         if found[2] == "." or first > 12:
             return iso(of, second, first)
         return iso(of, first, second) if second > 12 else iso(of)  # 3/4 is in March or in April
-    return year[1] if year else None
+    return iso(int(year[1])) if year else None
 
 
 def iso_parts(year: str, month: str = "", day: str = "") -> str | None:

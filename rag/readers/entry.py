@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rag.papers import Record
 from rag.readers.left_out import Found, NoAbstract
-from rag.readers.markup import plain, without_label
+from rag.readers.markup import kept, plain, without_label
 from rag.readers.opened import Opened
 
 MAX_ABSTRACT = 10_000
@@ -19,8 +19,8 @@ _MAX_NAME, _MAX_CATEGORY, _MAX_URL = 200, 100, 2000
 _SHORT = 50
 _DOI = re.compile(r"\b10\.\d{4,9}/[^\s\"<>{}|\\^`]{1,200}")
 _ARXIV_ID = r"(\d\d(?:0[1-9]|1[0-2])\.\d{4,5}|[a-z][a-z-]{1,9}(?:\.[a-z]{2})?/\d{7})(?:v\d{1,3})?(?![\w/])"
-_ARXIV = re.compile(_ARXIV_ID, re.IGNORECASE)
-_ARXIV_NAMED = re.compile(rf"arxiv(?:\.org/(?:abs|pdf)/|\.|\s*:\s*){_ARXIV_ID}", re.IGNORECASE)
+_ARXIV = re.compile(_ARXIV_ID, re.IGNORECASE | re.ASCII)
+_ARXIV_NAMED = re.compile(rf"arxiv(?:\.org/(?:abs|pdf)/|\.|\s*:\s*){_ARXIV_ID}", re.IGNORECASE | re.ASCII)
 _URL = re.compile(rf"https?://[^\s<>\"{{}}|\\^`]{{1,{_MAX_URL}}}", re.IGNORECASE)
 _SAYS_NONE = re.compile(
     r"\W*(?:no abstract(?: is)?(?: available)?|abstract (?:not|un)\s?available|n/?a|none|null)?\W*", re.IGNORECASE
@@ -63,7 +63,8 @@ class Entry:
             return NoAbstract()
         authors = tuple(filter(None, map(plain, self.authors)))
         names = tuple(name for name in authors if len(name) <= _MAX_NAME)
-        doi = doi_in(self.doi) or (doi_in(self.url) if "doi.org/" in self.url else None)
+        url = kept(self.url.strip())
+        doi = doi_in(kept(self.doi)) or (doi_in(url) if "doi.org/" in url else None)
         return Record(
             file.source(number),
             abstract,
@@ -72,9 +73,9 @@ class Entry:
             authors_complete=self.authors_complete and len(names) == len(authors),
             date=self.date,
             category=plain(self.category[:_MAX_CATEGORY]) or None,
-            arxiv=arxiv_in(self.arxiv) or arxiv_in(self.url) or arxiv_in(doi or ""),
+            arxiv=arxiv_in(self.arxiv) or arxiv_in(url) or arxiv_in(doi or ""),
             doi=doi,
-            url=self.url.strip() if _URL.fullmatch(self.url.strip()) else None,
+            url=url if _URL.fullmatch(url) else None,
         )
 
 

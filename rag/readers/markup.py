@@ -35,7 +35,12 @@ def plain(text: str) -> str:
         text = _BLOCK_TAG.sub(" ", _INLINE_TAG.sub("", text))
     if "&" in text:
         text = html.unescape(text)
-    return " ".join(visible(_SURROGATES.sub("\ufffd", text)).split())
+    return " ".join(kept(text).split())
+
+
+def kept(text: str) -> str:
+    """A text that can be kept and shown: without what nobody sees, and without halves of characters."""
+    return visible(_SURROGATES.sub("\ufffd", text))
 
 
 def raised(text: str) -> str:

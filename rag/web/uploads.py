@@ -16,7 +16,7 @@ from rag.errors import IndexUnfinished, RagError, StorageError, UsageError
 from rag.index import PaperIndex
 from rag.ingest import IngestReport
 from rag.papers import Paper
-from rag.readers import CATALOGUE_FILE, LeftOut, read_corpus
+from rag.readers import CATALOGUE_FILE, LeftOut, read_corpus, stream_corpus
 from rag.settings import Settings
 from rag.text import readable
 from rag.web.html import button, counted, opening, safe
@@ -107,6 +107,9 @@ class Shelf:
                     scratch = place.with_name(f".{place.name}.new")
                     shutil.copyfile(reading.path, scratch)
                     os.replace(scratch, place)
+                left_out = LeftOut()
+                if next(stream_corpus(place, LABEL, left_out), None) is None:  # it is another file by now
+                    raise left_out.error()
                 places.append(place)
             return assistant.ingest(places, label=LABEL, left_out=LeftOut())
         except FileNotFoundError as error:  # uploads are deleted after an hour

@@ -321,6 +321,12 @@ def test_what_says_that_there_is_no_abstract_is_none(text: str | None, tmp_path:
     assert "There is no abstract in 1 entry" in str(left_out.error())
 
 
+def test_halves_of_characters_are_kept_nowhere(tmp_path: Path) -> None:
+    half = dict.fromkeys(["title", "abstract", "authors", "category", "doi", "url", "id"], "10.1000/x\ud800 \udfff")
+    paper = only(tmp_path, json.dumps(half | {"date": "٢٠٢٠"}), "a.jsonl")
+    assert Paper.model_validate_json(paper.model_dump_json()) == paper
+
+
 @pytest.mark.parametrize("url", ["javascript:alert(1)", "file:///etc/passwd", "https://x.org/ y", "//x.org"])
 def test_only_links_to_the_web_are_links(url: str, tmp_path: Path) -> None:
     assert only(tmp_path, json.dumps([{"abstract": "An abstract.", "url": url}]), "a.json").url is None
