@@ -125,6 +125,7 @@ def test_other_servers_are_asked_to_begin_so(tiny: EngineModel, settings: Settin
         ({"Yes": 0.9}, math.log(0.9 / 0.1)),  # no is at most all that is left
         ({"Yes": 0.9, "Perhaps": 0.05, "Well": 0.01}, math.log(0.9 / 0.01)),  # and no likelier than what is listed
         ({"Perhaps": 0.9, "No": 0.05}, math.log(0.05 / 0.05)),
+        ({"Yes": 1.0, "No": 1e-300}, math.log(1 / 1e-6)),  # as good as impossible
     ],
 )
 def test_odds_are_weighed_by_the_first_words_that_a_server_lists(listed: dict[str, float], odds: float) -> None:
