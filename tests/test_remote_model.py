@@ -357,8 +357,7 @@ def test_the_real_model_answers_over_http(served: tuple[Assistant, Host], genera
     assert any("Glot500" in citation.title for citation in answer.citations)
     assert answer.model is not None
     assert not answer.model.pinned
-    for question in ("What is the capital of France?", "How many attention heads does GRIN use?"):
-        assert assistant.answer(question).refused
+    assert assistant.answer("What is the capital of France?").refused
     follow_up = assistant.answer("And how many languages did it cover before?", history=[Turn.of(answer)])
     assert "Glot500" in (follow_up.understood or "")
     paper = answer.citations[0].paper_id
