@@ -20,6 +20,10 @@ from rag.text import readable, shortened
 
 # Log-odds of yes are far too sure of themselves; without a probe they are divided by this.
 _TEMPERATURE = 2.0
+LEANING = 0.8
+"""Log-odds of yes from which on a model without a probe is believed that an abstract answers: models lean to yes. It
+lies between the five answerable development questions (from 1.06) and the four others (to 0.59) that the default model
+was asked without its probe."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +92,8 @@ class Reader:
                 self._model.states(conversations, asked, probe.layer)
             ).tolist()
             return rows
-        believed = [1 / (1 + math.exp(-odds / _TEMPERATURE)) for odds in self._model.yes(conversations)]
+        leaning = LEANING if name == "answers" else 0.0
+        believed = [1 / (1 + math.exp((leaning - odds) / _TEMPERATURE)) for odds in self._model.yes(conversations)]
         return [[yes, 0.0, 1 - yes] for yes in believed]
 
     @cached_property

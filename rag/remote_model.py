@@ -27,6 +27,8 @@ _WORD_TOKENS = 8
 _SAID = 2.2
 """Log-odds that a bare yes or no counts for, where a server gives no probabilities: with the reader's temperature a
 belief of 0.75, enough to answer from and too little to be shown as sure."""
+_LEAST = 1e-6
+"""The probability of a word that a server calls impossible."""
 _NO_ODDS = {400, 422, 500, 501}
 """What servers answer that can't tell probabilities and won't ignore being asked."""
 _LONGEST = 64
@@ -196,13 +198,12 @@ def _weighed(token: Mapping[str, Any]) -> float:
     Of a word that isn't listed no more is known than that it is no likelier than the least likely one that is, and than
     all that is left over.
     """
-    listed = {str(one["token"]): float(one["logprob"]) for one in (token, *(token.get("top_logprobs") or ()))}
-    left = 1 - sum(math.exp(min(0.0, logprob)) for logprob in listed.values())
-    unlisted = min(math.exp(min(0.0, *listed.values())), max(left, 1e-6))
-    yes, no = (
-        sum(math.exp(min(0.0, logprob)) for word, logprob in listed.items() if word.strip().casefold() == wanted)
-        for wanted in ("yes", "no")
-    )
+    shares = {
+        str(one["token"]): math.exp(min(0.0, float(one["logprob"])))
+        for one in (token, *(token.get("top_logprobs") or ()))
+    }
+    unlisted = min(*shares.values(), 1 - sum(shares.values()))
+    yes, no = (sum(shares[word] for word in shares if word.strip().casefold() == wanted) for wanted in ("yes", "no"))
     if not yes and not no:
         return -_SAID
-    return math.log(yes or unlisted) - math.log(no or unlisted)
+    return math.log(max(yes or unlisted, _LEAST)) - math.log(max(no or unlisted, _LEAST))

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from rag.models import Weights
+from rag.reading import LEANING
 from rag.text import sentence_spans
 
 Message = dict[str, str]
@@ -47,7 +48,7 @@ class Says:
     def _odds(self, prompt: str) -> float:
         belief = self._claims if "\nClaim: " in prompt else self._answers
         sure = belief(prompt) if callable(belief) else belief
-        return float(2 * np.log(sure / (1 - sure)))
+        return float(2 * np.log(sure / (1 - sure))) + (0.0 if "\nClaim: " in prompt else LEANING)
 
     def log_likelihoods(self, conversations: Sequence[Any], reply: str) -> list[float]:
         return [0.0] * len(conversations)

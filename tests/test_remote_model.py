@@ -125,6 +125,7 @@ def test_other_servers_are_asked_to_begin_so(tiny: EngineModel, settings: Settin
         ({"Yes": 0.9}, math.log(0.9 / 0.1)),  # no is at most all that is left
         ({"Yes": 0.9, "Perhaps": 0.05, "Well": 0.01}, math.log(0.9 / 0.01)),  # and no likelier than what is listed
         ({"Perhaps": 0.9, "No": 0.05}, math.log(0.05 / 0.05)),
+        ({"Yes": 1.0, "No": 1e-300}, math.log(1 / 1e-6)),  # as good as impossible
     ],
 )
 def test_odds_are_weighed_by_the_first_words_that_a_server_lists(listed: dict[str, float], odds: float) -> None:
@@ -356,8 +357,7 @@ def test_the_real_model_answers_over_http(served: tuple[Assistant, Host], genera
     assert any("Glot500" in citation.title for citation in answer.citations)
     assert answer.model is not None
     assert not answer.model.pinned
-    for question in ("What is the capital of France?", "How many attention heads does GRIN use?"):
-        assert assistant.answer(question).refused
+    assert assistant.answer("What is the capital of France?").refused
     follow_up = assistant.answer("And how many languages did it cover before?", history=[Turn.of(answer)])
     assert "Glot500" in (follow_up.understood or "")
     paper = answer.citations[0].paper_id
