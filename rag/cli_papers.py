@@ -60,14 +60,14 @@ def remove(
     known = _indexed(settings)
     chosen = {find_paper(known, key).paper_id for key in papers or ()}
     pages = {page for name in source or () for page in _pages_of(name, known)}
-    gone = [p for p in known if p.paper_id in chosen or all(source.file in pages for source in p.sources)]
+    gone = [p for p in known if p.paper_id in chosen or all(place.file in pages for place in p.sources)]
     if len(gone) > 1 and not yes and not _agreed(gone):
         terminal.note("Nothing was removed.")
         return 1
     with opened(settings) as assistant:
         report = assistant.remove(sorted(pages), chosen)
     terminal.out(changed(report))
-    files = sorted({source.file for paper in gone for source in paper.sources})
+    files = sorted({place.file for paper in gone for place in paper.sources})
     if files:
         terminal.note(f"What was removed comes back when it is read again in {_listed(files)}.")
     return 0

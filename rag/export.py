@@ -36,15 +36,14 @@ _WORD = re.compile(r"([^\W_]+(?:[.\-+][^\W_]+)*\+*)")
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 # BibTeX counts every brace, escaped or not, and tools may write a value again in double quotes.
 _FOR_BIBTEX = {ord("{"): r"\ensuremath{\lbrace}", ord("}"): r"\ensuremath{\rbrace}", ord('"'): '{"}'}
-
-# Signs that LaTeX and those who read it take for others, or for a space.
+# Signs that LaTeX, or who reads it, takes for others or for a space; and pairs of signs that become one.
 _NAMED = {
     ord(sign): rf"\text{name}{{}}"
-    for sign, name in {
-        **{"{": "braceleft", "}": "braceright", "~": "asciitilde"},
-        **{"‘": "quoteleft", "’": "quoteright", "“": "quotedblleft", "”": "quotedblright"},
-    }.items()
-}
+    for sign, name in (
+        ("{", "braceleft"), ("}", "braceright"), ("~", "asciitilde"),
+        ("‘", "quoteleft"), ("’", "quoteright"), ("“", "quotedblleft"), ("”", "quotedblright"),
+    )
+}  # fmt: skip
 _JOINED = re.compile(r"-(?=-)|`(?=`)|'(?=')|[!?](?=`)")
 
 

@@ -5,11 +5,14 @@ import os
 import pty
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from rag.assistant import Assistant
 from rag.papers import paper_id
+from rag.settings import load_settings
 from tests.command import Run, is_one_error
 
 RAG = [sys.executable, "-c", "from rag.cli import main; main()"]
@@ -70,9 +73,13 @@ def test_a_folder_goes_with_all_its_files_even_after_they_are_deleted(run: Run, 
     assert run("remove", "--yes", "--source", f"{pages}/").out.startswith("0 papers: 0 added, 0 replaced, 3 removed")
 
 
-def test_pages_that_ship_are_named_as_they_are_shown(run: Run, pages: Path) -> None:
-    run("ingest")
-    assert run("remove", "--yes", "--source", "seeds").out.startswith("3 papers: 0 added, 0 replaced, 255 removed")
+def test_pages_that_have_another_name_go_by_that(run: Run, pages: Path, tmp_path: Path) -> None:
+    """As the shipped ones have: ``seeds``."""
+    other = tmp_path / "other.txt"
+    other.write_text("Abstract: A quix is a smaller quux.\nAbstract: A quax is a larger one.\n")
+    with closing(Assistant(load_settings())) as assistant:
+        assistant.ingest([other], label="shipped")
+    assert run("remove", "--yes", "--source", "shipped").out.startswith("3 papers: 0 added, 0 replaced, 2 removed")
     assert indexed(run) == {ZORB, QUUX, BLIP}
 
 
