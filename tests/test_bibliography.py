@@ -74,7 +74,6 @@ def test_json_lines_hold_all_that_is_known_but_where_it_was_read() -> None:
     assert back == [paper.model_copy(update={"sources": ()}) for paper in CORPUS]
 
 
-@pytest.mark.skip(reason="`rag ingest` doesn't read these formats yet")
 @pytest.mark.parametrize("name", FORMATS)
 def test_what_was_taken_along_can_be_ingested(name: str, tmp_path: Path) -> None:
     ending = next(
