@@ -1,5 +1,6 @@
 import json
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def test_only_supported_sentences_are_shown_and_markers_are_the_programs_own(say
 @given(st.lists(st.tuples(st.integers(0, 30), st.one_of(st.none(), st.integers(2, 10**6))), min_size=1, max_size=4))
 @hypothesis_settings(max_examples=25, deadline=None)
 def test_no_shown_sentence_holds_a_figure_that_its_quotes_lack(picks: list[tuple[int, int | None]]) -> None:
-    assistant = Assistant(_indexed)
+    assistant = _opened.with_settings(_opened.settings)
     found = assistant.search("Which models are quantized?", 3, closely=False)
     abstracts = {p.paper_id: assistant.index.papers[p.paper_id].abstract for p in found.passages}
     pool = [abstract[start:end] for abstract in abstracts.values() for start, end in sentence_spans(abstract)]
@@ -158,9 +159,10 @@ def test_no_shown_sentence_holds_a_figure_that_its_quotes_lack(picks: list[tuple
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _for_properties(indexed: Settings) -> None:
-    global _indexed  # hypothesis and pytest's fixtures don't mix
-    _indexed = indexed
+def _for_properties(indexed: Settings) -> Iterator[None]:
+    global _opened  # hypothesis and pytest's fixtures don't mix
+    with closing(Assistant(indexed)) as _opened:
+        yield
 
 
 def test_a_tiny_random_model_never_gets_a_word_shown_unsupported(indexed: Settings, tiny_model: Path) -> None:
