@@ -109,9 +109,10 @@ class Database:
 
         :raises IndexMismatch: if there are others, of another length.
         """
-        if settings.embed.url and _LENGTH not in self.recorded:
-            self.record({_LENGTH: embedder.dimensions})
-        check_dimensions(self.recorded, embedder, settings, where)
+        if settings.embed.url:
+            if _LENGTH not in self.recorded:
+                self.record({_LENGTH: embedder.dimensions})
+            check_dimensions(self.recorded, embedder, settings, where)
 
     def record(self, values: Mapping[str, Any]) -> None:
         """Record something of the index. None takes it out."""
