@@ -144,7 +144,7 @@ def test_a_token_in_the_environment_belongs_to_the_server_that_a_flag_names(monk
 
 @pytest.mark.parametrize("token", ["a b", "a\nb", "", "é", "a\x00"])
 def test_a_token_that_no_header_can_hold_is_refused_and_not_told(token):
-    with pytest.raises(SettingsError, match=r"'store\.token' is not usable .*ASCII letters") as error:
+    with pytest.raises(SettingsError, match=r"'store\.token' is not usable") as error:
         load_settings(store={"url": "http://127.0.0.1:8000", "token": f"x{token}" if token else ""})
     assert not token or f"x{token}" not in str(error.value)
 
