@@ -247,7 +247,9 @@ def test_vectors_and_tokens_are_those_of_the_passages_under_their_titles(shipped
     index = PaperIndex.open(shipped)
     chosen = range(0, len(index.passages), 40)
     texts = [f"{index.papers[index.passages[i].paper_id].title}\n{index.passages[i].text}" for i in chosen]
-    assert index.vectors[list(chosen)] == pytest.approx(embedder(texts), abs=1e-3)
+    alike = index.vectors[list(chosen)] @ embedder(texts).T  # an ingest embeds in bytes where that is fast
+    assert alike.diagonal().min() > 0.99
+    assert (alike.argmax(axis=1) == range(len(chosen))).all()
     for paper_id in list(index.papers)[::50]:
         own = [p for p in index.passages if p.paper_id == paper_id]
         _, tokens = embedder.with_tokens([f"{index.papers[paper_id].title}\n{p.text}" for p in own])
