@@ -270,7 +270,7 @@ def test_a_batch_holds_the_text_as_it_is_and_makes_a_terminal_do_nothing(run_bes
 
 
 def test_no_name_of_a_file_makes_a_terminal_do_anything(run: Run, tmp_path: Path) -> None:
-    for i, name in enumerate(("\x1b]0;pwned\x07.txt", "\x9b31m.txt", "\u202etxt.exe")):
+    for i, name in enumerate(("\x1b]0;pwned\x07.txt", "\x9b31m.txt", "\u202eexe.txt")):
         folder = tmp_path / str(i)
         folder.mkdir()
         (folder / name).write_text("no abstract")

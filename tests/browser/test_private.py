@@ -68,5 +68,6 @@ def test_without_the_password_the_browser_shows_nothing(chromium: Browser, share
     page = chromium.new_page()
     with pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS"):
         page.goto(shared.address)
+    page.wait_for_url("chrome-error:**")  # what the browser shows in its place
     assert "PaperTrail" not in page.content()
     page.close()
